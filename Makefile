@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# For people; the kernel's build system reads Kbuild.
+
+KERNELRELEASE ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KERNELRELEASE)/build
+
+# What is given on the command line (V=, C=, W=, KERNELRELEASE=) goes along.
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
+
+modules: headers-there
+	$(kbuild) modules
+
+install: modules
+	$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+
+clean: headers-there
+	$(kbuild) clean
+
+headers-there:
+	@test -f $(KDIR)/Makefile || { \
+		echo 'karray: no kernel headers in $(KDIR):' \
+		     'install them (Debian: linux-headers-$(KERNELRELEASE))' \
+		     'or say where they are (KDIR=DIR)' >&2; exit 1; }
+
+run:
+	./scripts/run.sh
+
+test:
+	./scripts/test.sh
+
+help:
+	@echo 'karray: hot-plugged memory as a char device and a disk'
+	@echo ''
+	@echo '  make            build karray.ko'
+	@echo '  make install    install it below /lib/modules/RELEASE/updates'
+	@echo '  make clean      remove what the build made'
+	@echo '  make run        the whole story in a QEMU guest (scripts/run.sh)'
+	@echo '  make test       the test suite, in QEMU guests (scripts/test.sh)'
+	@echo ''
+	@echo '  KERNELRELEASE=R build for the installed kernel R (default: the running one)'
+	@echo '  KDIR=DIR        build against the kernel headers in DIR'
+	@echo '  DESTDIR=DIR     install below DIR'
+	@echo '  V=1 C=2 W=1     as in the kernel: commands, sparse, more warnings'
+
+.PHONY: modules install clean headers-there run test help

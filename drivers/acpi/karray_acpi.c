@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DIMM provider: ACPI memory devices (PNP0C80), present or plugged later.
+ *
+ * The kernel's own memory hotplug, where it is on, has each DIMM before a driver
+ * is asked. With acpi_no_memhotplug on the kernel's command line it leaves them
+ * alone, and this driver binds: one karray device for each contiguous range of
+ * the DIMM.
+ *
+ * Eject: the ACPI core asks each karray device to go offline first (they are the
+ * DIMM's "physical nodes", by their fwnode). One that is busy refuses, and the
+ * firmware is told. Only then does it call our remove, which must not refuse and
+ * can also come through sysfs "unbind".
+ *
+ * Locks: the ACPI core holds acpi_scan_lock around bind and unbind where they
+ * come from hot-plug, and the driver core the DIMM's device_lock() always.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/acpi.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "karray.h"
+#include "karray_compat.h"
+
+#define KARRAY_ACPI_HID		"PNP0C80"
+
+/**
+ * struct karray_acpi_dimm - what hangs on a bound DIMM
+ * @nr: how many karray devices it has
+ * @kdev: these
+ */
+struct karray_acpi_dimm {
+	unsigned int nr;
+	struct karray_dev *kdev[];
+};
+
+/*
+ * Reads the contiguous ranges from the DIMM's _CRS. Firmware may describe one
+ * range in several adjacent descriptors.
+ *
+ * Return: how many, in an array at *@ranges that the caller frees; or an error.
+ */
+static int karray_acpi_get_ranges(struct acpi_device *adev,
+				  struct karray_range **ranges)
+{
+	struct resource_entry *entry;
+	struct karray_range *range;
+	LIST_HEAD(resources);
+	int nr, n = 0;
+
+	nr = acpi_dev_get_memory_resources(adev, &resources);
+	if (nr < 0)
+		return nr;
+
+	range = kcalloc(nr, sizeof(*range), GFP_KERNEL);
+	if (!range) {
+		acpi_dev_free_resource_list(&resources);
+		return -ENOMEM;
+	}
+	resource_list_for_each_entry(entry, &resources) {
+		const struct resource *res = entry->res;
+
+		if ((res->flags & IORESOURCE_DISABLED) || !resource_size(res))
+			continue;
+		if (n && range[n - 1].start + range[n - 1].size == res->start) {
+			range[n - 1].size += resource_size(res);
+			continue;
+		}
+		range[n].start = res->start;
+		range[n++].size = resource_size(res);
+	}
+	acpi_dev_free_resource_list(&resources);
+	*ranges = range;
+	return n;
+}
+
+static int karray_acpi_add(struct acpi_device *adev)
+{
+	struct karray_acpi_dimm *dimm;
+	struct karray_range *ranges;
+	char origin[64];
+	int i, nr;
+
+	nr = karray_acpi_get_ranges(adev, &ranges);
+	if (nr < 0)
+		return nr;
+	dimm = kzalloc(struct_size(dimm, kdev, nr), GFP_KERNEL);
+	if (!dimm) {
+		kfree(ranges);
+		return -ENOMEM;
+	}
+
+	/* A range that can't be used is no reason to do without the others. */
+	snprintf(origin, sizeof(origin), "acpi:%s", dev_name(&adev->dev));
+	for (i = 0; i < nr; i++) {
+		struct resource res = DEFINE_RES_MEM(ranges[i].start,
+						     ranges[i].size);
+		struct karray_dev *kdev;
+
+		kdev = karray_create(&ranges[i], acpi_get_node(adev->handle),
+				     &adev->dev, acpi_fwnode_handle(adev),
+				     origin);
+		if (IS_ERR(kdev))
+			dev_err(&adev->dev, "%pR can't be used: error %ld\n",
+				&res, PTR_ERR(kdev));
+		else
+			dimm->kdev[dimm->nr++] = kdev;
+	}
+	kfree(ranges);
+
+	if (!dimm->nr) {
+		dev_err(&adev->dev, "no usable memory in this DIMM\n");
+		kfree(dimm);
+		return -ENODEV;
+	}
+	adev->driver_data = dimm;
+	return 0;
+}
+
+static void karray_acpi_remove(struct acpi_device *adev)
+{
+	struct karray_acpi_dimm *dimm = acpi_driver_data(adev);
+
+	while (dimm->nr)
+		karray_destroy(dimm->kdev[--dimm->nr]);
+	kfree(dimm);
+	adev->driver_data = NULL;
+}
+
+KARRAY_ACPI_REMOVE(karray_acpi_remove)
+
+static const struct acpi_device_id karray_acpi_ids[] = {
+	{ KARRAY_ACPI_HID },
+	{ }
+};
+
+static struct acpi_driver karray_acpi_driver = {
+	.name	= "karray",
+	.class	= "memory",
+	.ids	= karray_acpi_ids,
+	.ops	= {
+		.add	= karray_acpi_add,
+		.remove	= karray_acpi_op(karray_acpi_remove),
+	},
+};
+
+static void karray_acpi_say_held(struct acpi_device *adev)
+{
+	struct karray_range *ranges;
+	int i, nr;
+
+	nr = karray_acpi_get_ranges(adev, &ranges);
+	for (i = 0; i < nr; i++) {
+		struct resource res = DEFINE_RES_MEM(ranges[i].start,
+						     ranges[i].size);
+
+		pr_notice("DIMM %s %pR is held by the kernel's memory hotplug: boot with acpi_no_memhotplug to use it here\n",
+			  dev_name(&adev->dev), &res);
+	}
+	if (nr >= 0)
+		kfree(ranges);
+}
+
+/*
+ * A DIMM with a scan handler is the kernel's. The ACPI core would match it with
+ * our driver all the same, then refuse, and the driver core complain of a failed
+ * probe. So it's kept from matching while the driver is registered.
+ */
+static acpi_status karray_acpi_hide_held(acpi_handle handle, u32 level,
+					 void *context, void **ret)
+{
+	struct acpi_device *adev = acpi_fetch_acpi_dev(handle);
+
+	if (adev && adev->handler && adev->flags.match_driver) {
+		adev->flags.match_driver = false;
+		karray_acpi_say_held(adev);
+	}
+	return AE_OK;
+}
+
+static acpi_status karray_acpi_unhide_held(acpi_handle handle, u32 level,
+					   void *context, void **ret)
+{
+	struct acpi_device *adev = acpi_fetch_acpi_dev(handle);
+
+	if (adev && adev->handler)
+		adev->flags.match_driver = true;
+	return AE_OK;
+}
+
+int karray_acpi_init(void)
+{
+	int ret;
+
+	/* No DIMM comes, goes or changes hands meanwhile. */
+	acpi_scan_lock_acquire();
+	acpi_get_devices(KARRAY_ACPI_HID, karray_acpi_hide_held, NULL, NULL);
+	ret = karray_register_acpi_driver(&karray_acpi_driver);
+	acpi_get_devices(KARRAY_ACPI_HID, karray_acpi_unhide_held, NULL, NULL);
+	acpi_scan_lock_release();
+	return ret;
+}
+
+void karray_acpi_exit(void)
+{
+	acpi_bus_unregister_driver(&karray_acpi_driver);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What karray's three layers know of each other:
+ *
+ *	providers	call karray_create() and karray_destroy()
+ *	core		owns struct karray_dev, its state and its mapping
+ *	personalities	show the mapping to user space, and count its users
+ */
+#ifndef _KARRAY_H
+#define _KARRAY_H
+
+#include <linux/device.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+
+/* The most devices at a time; QEMU has 256 DIMM slots. */
+#define KARRAY_MAX_DEVICES	256
+
+struct karray_dev;
+
+/**
+ * struct karray_range - a contiguous piece of physical memory
+ * @start: physical address of its first byte
+ * @size: bytes
+ */
+struct karray_range {
+	phys_addr_t start;
+	u64 size;
+};
+
+/* The personalities, in the order in which a device gets them. */
+enum karray_personality_id {
+	KARRAY_BLK,
+	KARRAY_CHR,
+	KARRAY_NR_PERSONALITIES
+};
+
+/**
+ * struct karray_personality - one way to see a device's memory
+ * @name: what it is called in messages
+ * @init: called once, when the module is loaded
+ * @exit: undoes @init; no device has this personality any more
+ * @attach: shows an online device's memory; called with the device's lock held
+ * @detach: undoes @attach. When it returns, nothing of this personality reads or
+ *	writes the memory, and new users are refused. Descriptors that are open
+ *	may stay so, and answer with errors. Called with the device's lock held.
+ */
+struct karray_personality {
+	const char *name;
+	int (*init)(void);
+	void (*exit)(void);
+	int (*attach)(struct karray_dev *kdev);
+	void (*detach)(struct karray_dev *kdev);
+};
+
+extern const struct karray_personality karray_blk_personality;
+extern const struct karray_personality karray_chr_personality;
+
+/*
+ * OFFLINE <-> ONLINE as often as one likes; DEAD is the end, when the provider
+ * takes the memory away. Descriptors opened before keep a dead device's struct
+ * alive, but not its memory.
+ */
+enum karray_state {
+	KARRAY_OFFLINE,
+	KARRAY_ONLINE,
+	KARRAY_DEAD,
+};
+
+/**
+ * struct karray_dev - a contiguous range of memory in use by karray
+ * @dev: the device on bus "karray". Its lock, device_lock(), is held by whoever
+ *	changes the state, from the decision to the last attach or detach.
+ * @id: the N of karrayN, unique among the devices on the bus
+ * @range: the memory
+ * @origin: which provider it is from, and which piece of hardware it is
+ * @res: the claim on @range in the resource tree, while online
+ * @virt: where @range is mapped, write-back cached, while online
+ * @devt: number of the char node, while there is one
+ * @lock: guards @state and @users
+ * @state: see enum karray_state
+ * @users: how many opens each personality has
+ * @blk: the disk, while attached
+ * @chr: the char device, while attached
+ */
+struct karray_dev {
+	struct device dev;
+	int id;
+	struct karray_range range;
+	const char *origin;
+
+	struct resource *res;
+	void *virt;
+	dev_t devt;
+
+	spinlock_t lock;	/* guards state and users */
+	enum karray_state state;
+	unsigned int users[KARRAY_NR_PERSONALITIES];
+
+	struct karray_blk *blk;
+	struct karray_chr *chr;
+};
+
+static inline struct karray_dev *to_karray_dev(struct device *dev)
+{
+	return container_of(dev, struct karray_dev, dev);
+}
+
+/* For providers */
+
+struct karray_dev *karray_create(const struct karray_range *range, int node,
+				 struct device *parent,
+				 struct fwnode_handle *fwnode,
+				 const char *origin);
+void karray_destroy(struct karray_dev *kdev);
+
+#ifdef CONFIG_ACPI
+int karray_acpi_init(void);
+void karray_acpi_exit(void);
+#else
+static inline int karray_acpi_init(void)
+{
+	return 0;
+}
+
+static inline void karray_acpi_exit(void)
+{
+}
+#endif
+
+/* For personalities */
+
+int karray_get_user(struct karray_dev *kdev, enum karray_personality_id who);
+void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who);
+
+extern struct srcu_struct karray_srcu;
+
+/**
+ * karray_read_lock - begin to use mappings
+ *
+ * Up to karray_read_unlock(), the mapping of a device that is karray_alive()
+ * stays. Going offline and removal wait for the unlock, so nobody may wait for
+ * user space in between.
+ *
+ * Context: process context; may nest.
+ * Return: what karray_read_unlock() wants.
+ */
+static inline int karray_read_lock(void)
+{
+	return srcu_read_lock(&karray_srcu);
+}
+
+/**
+ * karray_read_unlock - end what karray_read_lock() began
+ * @cookie: what that returned
+ *
+ * Context: where karray_read_lock() was called.
+ */
+static inline void karray_read_unlock(int cookie)
+{
+	srcu_read_unlock(&karray_srcu, cookie);
+}
+
+/**
+ * karray_alive - may the mapping be used?
+ * @kdev: the device
+ *
+ * Context: any; the answer lasts as long as the read lock is held.
+ * Return: whether @kdev is online, and so its mapping there until the unlock.
+ */
+static inline bool karray_alive(const struct karray_dev *kdev)
+{
+	return READ_ONCE(kdev->state) == KARRAY_ONLINE;
+}
+
+#endif /* _KARRAY_H */

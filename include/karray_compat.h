@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The one file that knows how kernels differ. The drivers are written for the
+ * newest kernel; what an older one lacks is made here of what it has, by the
+ * compile probes' word (probes/) and never by a version number.
+ */
+#ifndef _KARRAY_COMPAT_H
+#define _KARRAY_COMPAT_H
+
+#include <linux/acpi.h>
+#include <linux/blk-mq.h>
+#include <linux/module.h>
+
+#include "karray_probes.h"
+
+#ifndef KARRAY_HAVE_QUEUE_LIMITS_FEATURES
+/*
+ * Before, a queue was made with defaults, and each limit set by a call of its
+ * own. Members that the kernel's structure has, too, have the same names here.
+ */
+#define BLK_FEAT_SYNCHRONOUS	0	/* was a property of brd, zram and pmem only */
+
+struct karray_queue_limits {
+	unsigned int features;
+	unsigned int logical_block_size;
+	unsigned int physical_block_size;
+	unsigned int max_hw_sectors;
+	unsigned int max_hw_discard_sectors;
+	unsigned int max_write_zeroes_sectors;
+	unsigned int discard_granularity;
+	unsigned int max_segment_size;
+	unsigned int dma_alignment;
+	unsigned short max_segments;
+};
+
+static inline void karray_set_limits(struct request_queue *q,
+				     const struct karray_queue_limits *lim)
+{
+	blk_queue_logical_block_size(q, lim->logical_block_size);
+	blk_queue_physical_block_size(q, lim->physical_block_size);
+	blk_queue_max_hw_sectors(q, lim->max_hw_sectors);
+	blk_queue_max_segments(q, lim->max_segments);
+	blk_queue_max_segment_size(q, lim->max_segment_size);
+	blk_queue_dma_alignment(q, lim->dma_alignment);
+	blk_queue_max_discard_sectors(q, lim->max_hw_discard_sectors);
+	q->limits.discard_granularity = lim->discard_granularity;
+	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
+	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
+	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, q);
+}
+
+static inline struct gendisk *
+karray_alloc_disk(struct blk_mq_tag_set *set,
+		  const struct karray_queue_limits *lim, void *queuedata)
+{
+	struct gendisk *disk = blk_mq_alloc_disk(set, queuedata);
+
+	if (!IS_ERR(disk))
+		karray_set_limits(disk->queue, lim);
+	return disk;
+}
+
+#define queue_limits karray_queue_limits
+#undef blk_mq_alloc_disk
+#define blk_mq_alloc_disk(set, lim, queuedata)	\
+	karray_alloc_disk(set, lim, queuedata)
+#endif
+
+/*
+ * KARRAY_BLK_OPEN_RELEASE(open, release) stands before the operations table,
+ * and karray_blk_op(open) in it.
+ */
+#ifdef KARRAY_HAVE_BLK_OPEN_GENDISK
+#define KARRAY_BLK_OPEN_RELEASE(...)
+#define karray_blk_op(fn)	fn
+#else
+#define blk_mode_t	fmode_t
+
+#define KARRAY_BLK_OPEN_RELEASE(open, release)				\
+static int open##_compat(struct block_device *bdev, fmode_t mode)	\
+{									\
+	return open(bdev->bd_disk, mode);				\
+}									\
+static void release##_compat(struct gendisk *disk, fmode_t mode)	\
+{									\
+	release(disk);							\
+}
+
+#define karray_blk_op(fn)	fn##_compat
+#endif
+
+#ifdef CONFIG_ACPI
+/* Likewise for an ACPI driver's remove. */
+#ifdef KARRAY_HAVE_ACPI_REMOVE_VOID
+#define KARRAY_ACPI_REMOVE(...)
+#define karray_acpi_op(fn)	fn
+#else
+#define KARRAY_ACPI_REMOVE(remove)					\
+static int remove##_compat(struct acpi_device *adev)			\
+{									\
+	remove(adev);							\
+	return 0;							\
+}
+
+#define karray_acpi_op(fn)	fn##_compat
+#endif
+
+static inline int karray_register_acpi_driver(struct acpi_driver *driver)
+{
+#ifdef KARRAY_HAVE_ACPI_DRIVER_OWNER
+	driver->owner = THIS_MODULE;
+#endif
+	return acpi_bus_register_driver(driver);
+}
+#endif /* CONFIG_ACPI */
+
+#endif /* _KARRAY_COMPAT_H */
