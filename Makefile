@@ -9,13 +9,13 @@ KDIR ?= /lib/modules/$(KERNELRELEASE)/build
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
 modules: headers-there
-	$(kbuild) modules
+	+$(kbuild) modules
 
 install: modules
-	$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	+$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 
 clean: headers-there
-	$(kbuild) clean
+	+$(kbuild) clean
 
 headers-there:
 	@test -f $(KDIR)/Makefile || { \

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Puts together what the guest has besides Debian's programs: karray.ko, the test
+# programs (tests/guest/*.c, linked statically), its scripts and the fio jobs, in
+# build/VERSION/overlay.
+#
+# usage: assemble_test.sh [VERSION...]
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+guest=$TOP/tests/guest
+programs=$BUILD/programs
+warnings=(-Wall -Wextra -Werror)
+
+# Is the program newer than everything that it is made from?
+built() {
+	local program=$1 part
+	shift
+	for part; do
+		[ "$program" -nt "$part" ] || return
+	done
+}
+
+build_programs() {
+	local source program headers=("$guest"/*.h "$TOP"/include/uapi/linux/*.h)
+	mkdir -p "$programs"
+	for source in "$guest"/*.c; do
+		program=$programs/$(basename "$source" .c)
+		built "$program" "$source" "${headers[@]}" "$0" && continue
+		note "compiling ${source#"$TOP/"}"
+		gcc -static -O2 "${warnings[@]}" -I"$TOP/include/uapi" -pthread -o "$program" "$source"
+	done
+}
+
+assemble() {
+	local version=$1 root=$BUILD/$1/overlay/root source jobs=("$TOP"/fio-jobs/*.fio)
+
+	rm -rf "$BUILD/$version/overlay"
+	mkdir -p "$root/fio-jobs"
+	cp "$guest/init" "$root/../init"
+	cp "$guest"/*.sh "$root/"
+	for source in "$guest"/*.c; do
+		cp "$programs/$(basename "$source" .c)" "$root/"
+	done
+	[ ${#jobs[@]} = 0 ] || cp "${jobs[@]}" "$root/fio-jobs/"
+	cp "$BUILD/$version/karray.ko" "$root/"
+}
+
+select_kernels "$@"
+ensure_packages gcc libc6-dev
+build_programs
+for version in "${versions[@]}"; do
+	[ -e "$BUILD/$version/karray.ko" ] || "$TOP/scripts/compile_karray.sh" "$version"
+	assemble "$version"
+done

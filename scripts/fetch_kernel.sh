@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Fetches Debian's kernel VERSION, its modules and its headers into
+# build/kernels/VERSION, without root and without installing anything:
+#
+#   vmlinuz    the kernel to boot
+#   headers    what to give make as KDIR=
+#   modules    /lib/modules/RELEASE, with modules.dep
+#   release    the release as uname -r prints it
+#
+# usage: fetch_kernel.sh [VERSION...]
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# The packages that PACKAGE depends on, by the names in apt's lists.
+depends() {
+	apt-cache depends --important "$1" 2>/dev/null | sed -n 's/^ *Depends: //p'
+}
+
+# Sets $image, its $release and the $packages that make up the kernel.
+resolve() {
+	local meta=$1
+	image=$(depends "$meta" | grep '^linux-image-') || return
+	release=${image#linux-image-}
+	mapfile -t packages < <(
+		echo "$image"
+		echo "linux-headers-$release"
+		depends "linux-headers-$release" | grep -E '^linux-(headers|kbuild)-'
+	)
+	[ ${#packages[@]} = 4 ]
+}
+
+# Prints the file names of $packages; they name the versions too.
+deb_names() {
+	apt-get -qq --print-uris download "${packages[@]}" | awk '{ print $2 }'
+}
+
+# As root, apt would like to change to a user who cannot write here.
+download() {
+	(cd "$CACHE/debs" && apt-get -q -o APT::Sandbox::User=root download "$@")
+}
+
+unpack() {
+	local dir=$1 deb headers
+	shift
+	for deb; do
+		dpkg -x "$CACHE/debs/$deb" "$dir"
+	done
+
+	# The headers' top Makefile includes the common one by its installed path.
+	headers=$dir/usr/src/linux-headers-$release
+	# shellcheck disable=SC2016
+	sed -i 's,^include /usr/src/,include $(dir $(realpath $(lastword $(MAKEFILE_LIST))))../,' \
+		"$headers/Makefile"
+
+	ln -s "boot/vmlinuz-$release" "$dir/vmlinuz"
+	ln -s "usr/src/linux-headers-$release" "$dir/headers"
+	ln -s "lib/modules/$release" "$dir/modules"
+	depmod -b "$dir" "$release"
+	echo "$release" >"$dir/release"
+}
+
+fetch() {
+	local version=$1 dir=$BUILD/kernels/$1 meta stamp debs
+	stamp=$dir/stamp
+	meta=$(kernel_metapackage "$version")
+
+	up_to_date "$stamp" && return
+	apt_need_lists
+	if ! resolve "$meta" && ! { apt_update && resolve "$meta"; }; then
+		if [ -e "$stamp" ]; then
+			note "apt does not know $meta: going on with $(cat "$dir/release")"
+			return
+		fi
+		die "apt does not know $meta or its headers: are bookworm and" \
+		    "bookworm-security (for 6.12) in /etc/apt/sources.list?"
+	fi
+	debs=$(deb_names)
+	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$debs" ] && [ "$stamp" -nt "$0" ]; then
+		touch "$stamp"
+		return
+	fi
+
+	step "Fetching kernel $release and its headers"
+	mkdir -p "$CACHE/debs"
+	download "${packages[@]}" || { apt_update && download "${packages[@]}"; } ||
+		die "cannot download: ${packages[*]}"
+	note "unpacking into ${dir#"$TOP/"}"
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	# shellcheck disable=SC2086
+	unpack "$dir" $debs
+	echo "$debs" >"$stamp"
+}
+
+select_kernels "$@"
+ensure_packages kmod xz-utils
+for version in "${versions[@]}"; do
+	fetch "$version"
+done

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# What the scripts here share: paths, messages, packages, and which kernels there
+# are. To be sourced; needs only bash, coreutils and apt.
+
+set -euo pipefail
+shopt -s inherit_errexit nullglob
+
+TOP=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
+BUILD=$TOP/build					# everything that is made
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/karray		# downloaded packages
+ARCH=amd64						# of the guest, Debian's name
+KERNELS='6.1 6.12'					# the last one is the default
+
+# Messages ------------------------------------------------------------------
+
+if [ -t 1 ]; then
+	bold=$'\e[1m' plain=$'\e[0m'
+else
+	bold='' plain=''
+fi
+
+step() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
+note() { printf '    %s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# Kernels -------------------------------------------------------------------
+
+# Debian's meta-package for a kernel of ours: the one place that knows them.
+kernel_metapackage() {
+	case $1 in
+	6.1)	echo "linux-image-$ARCH" ;;
+	6.12)	echo "linux-image-6.12-$ARCH" ;;
+	*)	die "unknown kernel '$1', the known ones are: $KERNELS" ;;
+	esac
+}
+
+# Sets $versions, the kernels to work on: the arguments, or the one that KERNEL
+# names, or all.
+select_kernels() {
+	local version
+	read -ra versions <<<"${*:-${KERNEL:-$KERNELS}}"
+	for version in "${versions[@]}"; do
+		kernel_metapackage "$version" >/dev/null
+	done
+}
+
+# Packages ------------------------------------------------------------------
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "this needs root, and there is no sudo: $*"
+	fi
+}
+
+apt_update() {
+	note 'updating the package lists'
+	as_root apt-get -qq update
+}
+
+apt_lists=/var/lib/apt/lists
+
+apt_need_lists() {
+	local lists=("$apt_lists"/*_Packages*)
+	[ ${#lists[@]} -gt 0 ] || apt_update
+}
+
+apt_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
+}
+
+# Install what is missing of these packages. Costs next to nothing when all are
+# there. Mirrors drop old versions, so a failure may only mean old lists.
+ensure_packages() {
+	local installed package missing=()
+
+	installed=$(dpkg-query -W -f '${Package}=${db:Status-Status}\n' "$@" 2>/dev/null) || true
+	for package; do
+		[[ $'\n'$installed$'\n' == *$'\n'$package=installed$'\n'* ]] || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	step "Installing packages: ${missing[*]}"
+	apt_need_lists
+	apt_install "${missing[@]}" || { apt_update && apt_install "${missing[@]}"; } ||
+		die "cannot install: ${missing[*]}"
+}
+
+# Is STAMP newer than the script that made it and than what apt knows?
+up_to_date() {
+	local stamp=$1
+	[ "$stamp" -nt "$0" ] && [ "$stamp" -nt "$TOP/scripts/lib.sh" ] &&
+		[ ! "$apt_lists" -nt "$stamp" ]
+}
+
+# Archives ------------------------------------------------------------------
+
+# Pack the directory $1 as the initramfs archive $2, padded so that others can be
+# appended.
+pack_cpio() {
+	(cd "$1" && find . -mindepth 1 -print0 | sort -z |
+		cpio -0 -o -H newc -R 0:0 --quiet) >"$2.new"
+	truncate -s %512 "$2.new"
+	mv "$2.new" "$2"
+}
+
+# Guests --------------------------------------------------------------------
+
+# All that is needed to boot a guest with these kernels.
+build_guest() {
+	"$TOP/scripts/fetch_kernel.sh" "$@"
+	"$TOP/scripts/compile_karray.sh" "$@"
+	"$TOP/scripts/assemble_test.sh" "$@"
+	"$TOP/scripts/make_initramfs.sh" "$@"
+}

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The test suite: tests/host/*.t once, tests/vm/*.t in guests with each kernel.
+#
+# usage: test.sh [TEST...]
+#
+# TEST is the name or path of a test to run only that. KERNEL=6.1 or 6.12 limits it
+# to one kernel. Raw outputs go to build/VERSION/results and build/host/results; the
+# last line counts the test points.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+only=("$@")
+results=()
+failed=0
+
+# Sets $tests to those of the directory tests/$1 that are to run.
+choose() {
+	local test name
+	tests=()
+	for test in "$TOP/tests/$1"/*.t; do
+		name=$(basename "$test" .t)
+		if [ ${#only[@]} = 0 ] || [[ " ${only[*]##*/} " == *" $name "* ]] ||
+		   [[ " ${only[*]##*/} " == *" $name.t "* ]]; then
+			tests+=("$test")
+		fi
+	done
+}
+
+run() {
+	local dir=$1 test
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	for test in "${tests[@]}"; do
+		results+=("$dir/$(basename "$test" .t).tap")
+	done
+	RESULTS=$dir prove --merge -j2 --exec "$TOP/scripts/run_test.sh" "${tests[@]}" || failed=1
+}
+
+select_kernels ${KERNEL:+"$KERNEL"}
+ensure_packages perl python3 qemu-system-x86 shellcheck git
+export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
+
+choose host
+if [ ${#tests[@]} -gt 0 ]; then
+	step 'Tests on the host'
+	run "$BUILD/host/results"
+fi
+
+choose vm
+for version in "${versions[@]}"; do
+	[ ${#tests[@]} -gt 0 ] || break
+	begin=$SECONDS
+	build_guest "$version"
+	step "Tests with kernel $version"
+	KARRAY_KERNEL=$version run "$BUILD/$version/results"
+	note "kernel $version took $((SECONDS - begin)) s"
+done
+
+python3 -m harness.count "${results[@]}" || failed=1
+exit "$failed"

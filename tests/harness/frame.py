@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The frame of a test in a guest: boot, the test, the closing verdict."""
+
+import contextlib
+import pathlib
+import sys
+import time
+
+from .console import console_problems
+from .tap import Tap
+from .vm import VM
+
+# Taint bits that show trouble: W (warned), D (died), B (bad page).  An out-of-tree
+# module always sets O, and E where modules are signed.
+BAD_TAINT = 1 << 9 | 1 << 7 | 1 << 5
+
+# Where karray could be left behind.  Each command should print nothing.
+LEAKS = (
+    ('/proc/modules', 'grep karray /proc/modules'),
+    ('/proc/iomem', 'grep karray /proc/iomem'),
+    ('/proc/devices', 'grep karray /proc/devices'),
+    ('/proc/vmallocinfo', 'grep karray /proc/vmallocinfo'),
+    ('/sys/bus', 'ls -d /sys/bus/*karray*'),
+    ('/sys/class', 'ls -d /sys/class/*karray*'),
+    ('/sys/block', 'ls -d /sys/block/*karray*'),
+    ('/sys/bus/acpi/drivers', 'ls -d /sys/bus/acpi/drivers/*karray*'),
+    ('/dev', 'ls -d /dev/*karray*'),
+)
+
+
+def mappings(vm):
+    """What the guest's kernel has mapped by memremap(), by physical address."""
+    lines = vm.sh("grep -o 'memremap.*phys=[^ ]*' /proc/vmallocinfo | sed 's/.*phys/phys/'",
+                  check=False).out
+    return sorted(lines.splitlines())
+
+
+def unload(vm, patience=5):
+    """Unload karray if it is loaded; for a while, busy only means not yet."""
+    deadline = time.monotonic() + patience
+    while vm.sh('grep -q "^karray " /proc/modules', check=False).rc == 0:
+        result = vm.sh('rmmod karray', check=False)
+        if result.rc and time.monotonic() > deadline:
+            return result.err
+        vm.idle(0.1 if result.rc else 0)
+    return ''
+
+
+def leaks(vm, mapped_before):
+    """What karray left behind in the guest."""
+    left = [f'{where}: {line}' for where, command in LEAKS
+            for line in vm.sh(f'{command} 2>/dev/null', check=False).out.splitlines()]
+    left += [f'mapped: {line}' for line in mappings(vm) if line not in mapped_before]
+    return left
+
+
+def verdict(t, vm, mapped_before, allow):
+    """The test points that close every test in a guest."""
+    def no_trouble(what, trouble):
+        """@trouble is a function that returns what is wrong: nothing, if all is well."""
+        try:
+            found = trouble()
+        except Exception:   # pylint: disable=broad-except
+            t.exception(what)
+        else:
+            t.ok(not found, what, found if isinstance(found, str) else '\n'.join(found))
+
+    def no_answer():
+        return '' if vm.sh('echo here').out == 'here\n' else 'it does not'
+
+    def bad_taint():
+        taint = int(vm.sh('cat /proc/sys/kernel/tainted').out)
+        return f'tainted is {taint}' if taint & BAD_TAINT else ''
+
+    def no_end():
+        if not vm.alive():
+            vm.died()
+        vm.poweroff()
+        return ''
+
+    no_trouble('the guest answers', no_answer)
+    no_trouble('karray unloads', lambda: unload(vm))
+    no_trouble('karray leaves nothing behind', lambda: leaks(vm, mapped_before))
+    no_trouble('the kernel is not tainted by trouble', bad_taint)
+    no_trouble('the guest powers off', no_end)
+    no_trouble('the console log is clean', lambda: console_problems(vm.console(), allow))
+
+
+@contextlib.contextmanager
+def guest_test(name=None, allow=(), tap=None, **vm_args):
+    """Boot a guest, run the body with (tap, vm), then the closing verdict.
+
+    @allow: regular expressions of console lines that the test provokes
+    @tap:   a Tap to go on with; without one, the frame makes its own and ends the
+            process with its exit status
+    """
+    t = tap or Tap()
+    name = name or pathlib.Path(sys.argv[0]).stem
+    vm = VM(name, **vm_args)
+    mapped_before = []
+    try:
+        try:
+            vm.start()
+            mapped_before = mappings(vm)
+            yield t, vm
+        except (Exception, SystemExit):     # pylint: disable=broad-except
+            t.exception('the test runs to its end')
+        else:
+            t.ok(True, 'the test runs to its end')
+        verdict(t, vm, mapped_before, allow)
+    finally:
+        vm.close()
+    if tap is None:
+        sys.exit(t.done())

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""make, make install, make clean and make help, as users of an out-of-tree module
+expect them, and the compile probes, for each kernel whose headers are here."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from harness import Tap
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
+SOURCES = ['Kbuild', 'Makefile', 'drivers', 'include', 'probes']
+
+
+def tree(path):
+    return sorted(os.path.relpath(os.path.join(base, name), path)
+                  for base, _, names in os.walk(path) for name in names)
+
+
+def fresh_copy(where):
+    """The sources alone, as a release has them."""
+    shutil.rmtree(where, ignore_errors=True)
+    files = subprocess.run(['git', '-c', 'safe.directory=*', 'ls-files', '-co',
+                            '--exclude-standard', *SOURCES], cwd=TOP, check=True,
+                           capture_output=True, text=True).stdout.split()
+    for name in files:
+        os.makedirs(os.path.join(where, os.path.dirname(name)), exist_ok=True)
+        shutil.copy2(os.path.join(TOP, name), os.path.join(where, name))
+    return tree(where)
+
+
+def make(where, *args):
+    # prove and make must not meet in the environment.
+    env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE')}
+    return subprocess.run(['make', *args], cwd=where, env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def expected_probes(kernel):
+    with open(os.path.join(TOP, 'tests/host/probes.expected'), encoding='ascii') as f:
+        rows = [line.split() for line in f if not line.startswith('#')]
+    return {probe: result for version, probe, result in rows if version == kernel}
+
+
+def test_kernel(t, kernel, kdir):
+    where = os.path.join(TOP, 'build/host', kernel)
+    sources = fresh_copy(where)
+
+    built = make(where, '-j2', f'KDIR={kdir}', 'W=1')
+    t.is_(built.returncode, 0, f'{kernel}: make', built.stdout)
+    t.is_(re.findall(r'.*warning:.*', built.stdout), [], f'{kernel}: no warning, W=1')
+    probed = re.search(r'PROBED\s+(.*)', built.stdout)
+    t.is_(dict(pair.split('=') for pair in probed[1].split()) if probed else None,
+          expected_probes(kernel), f'{kernel}: the probes find what they should')
+    info = subprocess.run(['/sbin/modinfo', f'{where}/karray.ko'], text=True,
+                          capture_output=True).stdout
+    for field in ('license: *GPL', r'version: *\d+\.\d+\.\d+', 'description: *\\S',
+                  'parm: *queue_depth:', 'parm: *nr_queues:'):
+        t.like(info, field, f'{kernel}: modinfo has {field}')
+
+    again = make(where, f'KDIR={kdir}')
+    t.ok(not re.search(r'^ +(CC|PROBE|LD)', again.stdout, re.M),
+         f'{kernel}: a second make has nothing to do', again.stdout)
+    verbose = make(where, f'KDIR={kdir}', 'V=1', '-B')
+    t.ok('-DKBUILD_MODNAME' in verbose.stdout, f'{kernel}: V=1 shows commands')
+
+    dest = f'{where}.dest'
+    shutil.rmtree(dest, ignore_errors=True)
+    done = make(where, f'KDIR={kdir}', f'DESTDIR={dest}', 'install')
+    t.is_(done.returncode, 0, f'{kernel}: make install', done.stdout)
+    t.is_(len(glob.glob(f'{dest}/lib/modules/*/updates/**/karray.ko*',
+                        recursive=True)), 1, f'{kernel}: under DESTDIR, updates/')
+
+    done = make(where, f'KDIR={kdir}', 'clean')
+    t.is_(done.returncode, 0, f'{kernel}: make clean', done.stdout)
+    t.is_(tree(where), sources, f'{kernel}: which leaves the sources alone')
+
+    # Straight through the kernel's makefiles, as DKMS and distributions do.
+    direct = make(where, '-C', kdir, f'M={where}', 'modules')
+    t.is_(direct.returncode, 0, f'{kernel}: make -C KDIR M=', direct.stdout)
+
+    # Controls that lie stop the build.
+    for control, lie in (('control_pass', 'control_fail'),
+                         ('control_fail', 'control_pass')):
+        fresh_copy(where)
+        shutil.copy(f'{TOP}/probes/{lie}.c', f'{where}/probes/{control}.c')
+        lied = make(where, f'KDIR={kdir}')
+        t.ok(lied.returncode and f"compile probe '{control}'" in lied.stdout,
+             f'{kernel}: a wrong {control} stops the build', lied.stdout)
+
+
+def main(t):
+    headers = sorted(glob.glob(f'{TOP}/build/kernels/*/headers'))
+    t.ok(headers, 'there are kernel headers')
+    for kdir in headers:
+        test_kernel(t, kdir.split('/')[-2], os.path.realpath(kdir))
+
+    usage = make(TOP, 'help')
+    for word in ('make install', 'make clean', 'KDIR=', 'DESTDIR=', 'V=1',
+                 'KERNELRELEASE='):
+        t.ok(word in usage.stdout, f'make help knows {word}')
+    lost = make(TOP, 'KDIR=/nonexistent')
+    t.ok(lost.returncode and 'no kernel headers in /nonexistent' in lost.stdout,
+         'missing headers: a clear line', lost.stdout)
+    lost = make(TOP, 'KERNELRELEASE=1.2.3')
+    t.ok('/lib/modules/1.2.3/build' in lost.stdout, 'KERNELRELEASE chooses headers',
+         lost.stdout)
+
+
+if __name__ == '__main__':
+    tap = Tap()
+    main(tap)
+    sys.exit(tap.done())

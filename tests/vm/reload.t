@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Contents survive offline and online, and a reload of the module."""
+
+from harness import guest_test
+
+ONLINE = '/sys/bus/karray/devices/karray0/online'
+SUM = 'sha256sum < /dev/karray'
+
+with guest_test(dimms=[('hp_dimm0', '256M')]) as (t, vm):
+    vm.sh('insmod /root/karray.ko')
+    vm.sh('dd if=/dev/urandom of=/dev/karray bs=1M count=256 2>/dev/null',
+          timeout=120)
+    want = vm.sh(SUM, timeout=120).out
+
+    vm.sh(f'echo 0 > {ONLINE}')
+    t.is_(vm.sh('ls /dev | grep karray', check=False).out, '', 'offline: no nodes')
+    t.is_(vm.sh(f'cat {ONLINE}').out.strip(), '0', 'offline: says so')
+    t.is_(vm.sh('grep -c karray /proc/iomem', check=False).out.strip(), '0',
+          'offline: the range is released')
+    vm.sh(f'echo 1 > {ONLINE}')
+    t.is_(vm.sh(SUM, timeout=120).out, want, 'offline, online: the same bytes')
+
+    vm.sh('rmmod karray && insmod /root/karray.ko')
+    t.is_(vm.sh(SUM, timeout=120).out, want, 'reloaded: the same bytes')
+    t.is_(vm.sh('sha256sum < /dev/karrayb0', timeout=120).out, want,
+          'through the disk as well')
+
+    vm.sh('for i in $(seq 20); do rmmod karray && insmod /root/karray.ko || exit; '
+          'done', timeout=120)
+    t.ok(True, '20 reloads')
+    vm.sh(f'for i in $(seq 20); do echo 0 > {ONLINE} && echo 1 > {ONLINE} || exit; '
+          'done', timeout=120)
+    t.ok(True, '20 times offline and online')
+    t.is_(vm.sh(SUM, timeout=120).out, want, 'still the same bytes')
