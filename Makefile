@@ -12,7 +12,7 @@ modules: headers-there
 	+$(kbuild) modules
 
 install: modules
-	+$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	+$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates modules_install
 
 clean: headers-there
 	+$(kbuild) clean

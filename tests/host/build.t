@@ -62,7 +62,7 @@ def test_kernel(t, kernel, kdir):
                   'parm: *queue_depth:', 'parm: *nr_queues:'):
         t.like(info, field, f'{kernel}: modinfo has {field}')
 
-    again = make(where, f'KDIR={kdir}')
+    again = make(where, f'KDIR={kdir}', 'W=1')
     t.ok(not re.search(r'^ +(CC|PROBE|LD)', again.stdout, re.M),
          f'{kernel}: a second make has nothing to do', again.stdout)
     verbose = make(where, f'KDIR={kdir}', 'V=1', '-B')

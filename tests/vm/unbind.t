@@ -15,8 +15,8 @@ with guest_test(dimms=[('hp_dimm0', '1G')]) as (t, vm):
         vm.sh('dd if=/dev/urandom of=/mnt/kept bs=1M count=32 2>/dev/null; sync;'
               'sha256sum < /mnt/kept > /run/sum')
         # A reader of the char node, a writer on the file system.
-        vm.sh('while cat /dev/karray; do :; done >/dev/null 2>/run/cat.err &'
-              'echo $! > /run/cat')
+        vm.sh('while head -c 65536 <&7; do :; done 7</dev/karray >/dev/null '
+              '2>/run/cat.err & echo $! > /run/cat')
         fio = vm.spawn('fio --name=w --directory=/mnt --rw=randrw --bs=4k '
                        '--size=64M --numjobs=2 --time_based --runtime=60 '
                        '--ioengine=psync --group_reporting')
