@@ -113,6 +113,7 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 				 struct device *parent,
 				 struct fwnode_handle *fwnode,
 				 const char *origin);
+int karray_bring_online(struct karray_dev *kdev);
 void karray_destroy(struct karray_dev *kdev);
 
 #ifdef CONFIG_ACPI
@@ -171,7 +172,8 @@ static inline void karray_read_unlock(int cookie)
  */
 static inline bool karray_alive(const struct karray_dev *kdev)
 {
-	return READ_ONCE(kdev->state) == KARRAY_ONLINE;
+	/* Pairs with karray_set_state(): who sees ONLINE sees the mapping. */
+	return smp_load_acquire(&kdev->state) == KARRAY_ONLINE;
 }
 
 #endif /* _KARRAY_H */

@@ -48,13 +48,16 @@ select_kernels() {
 
 # Packages ------------------------------------------------------------------
 
+can_be_root() {
+	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null
+}
+
 as_root() {
+	can_be_root || die "this needs root, and there is no sudo: $*"
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
 	else
-		die "this needs root, and there is no sudo: $*"
+		sudo "$@"
 	fi
 }
 
@@ -72,7 +75,8 @@ apt_need_lists() {
 
 apt_install() {
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@"
+		apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@" |
+		sed -un 's/^Setting up/    &/p'
 }
 
 # Install what is missing of these packages. Costs next to nothing when all are
@@ -86,6 +90,8 @@ ensure_packages() {
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 
+	can_be_root ||
+		die "packages are missing, and there is no sudo to install them: ${missing[*]}"
 	step "Installing packages: ${missing[*]}"
 	apt_need_lists
 	apt_install "${missing[@]}" || { apt_update && apt_install "${missing[@]}"; } ||

@@ -164,7 +164,7 @@ def main():
     parser.add_argument('--shell', action='store_true')
     args = parser.parse_args()
 
-    vm = VM('run', kernel=args.kernel, trace_log=TRACE_LOG)
+    vm = VM('run', kernel=args.kernel, trace_log=TRACE_LOG, parallel=True)
     if args.shell:
         return vm.interactive()
     try:

@@ -81,7 +81,8 @@ static int karray_acpi_add(struct acpi_device *adev)
 	struct karray_acpi_dimm *dimm;
 	struct karray_range *ranges;
 	char origin[64];
-	int i, nr;
+	unsigned int i;
+	int nr;
 
 	nr = karray_acpi_get_ranges(adev, &ranges);
 	if (nr < 0)
@@ -109,6 +110,8 @@ static int karray_acpi_add(struct acpi_device *adev)
 			dimm->kdev[dimm->nr++] = kdev;
 	}
 	kfree(ranges);
+	for (i = 0; i < dimm->nr; i++)
+		karray_bring_online(dimm->kdev[i]);
 
 	if (!dimm->nr) {
 		dev_err(&adev->dev, "no usable memory in this DIMM\n");
@@ -190,9 +193,16 @@ static acpi_status karray_acpi_unhide_held(acpi_handle handle, u32 level,
 	return AE_OK;
 }
 
+static bool karray_acpi_registered;
+
 int karray_acpi_init(void)
 {
 	int ret;
+
+	if (acpi_disabled) {
+		pr_notice("ACPI is off: there are no DIMMs to be found\n");
+		return 0;
+	}
 
 	/* No DIMM comes, goes or changes hands meanwhile. */
 	acpi_scan_lock_acquire();
@@ -200,10 +210,12 @@ int karray_acpi_init(void)
 	ret = karray_register_acpi_driver(&karray_acpi_driver);
 	acpi_get_devices(KARRAY_ACPI_HID, karray_acpi_unhide_held, NULL, NULL);
 	acpi_scan_lock_release();
+	karray_acpi_registered = !ret;
 	return ret;
 }
 
 void karray_acpi_exit(void)
 {
-	acpi_bus_unregister_driver(&karray_acpi_driver);
+	if (karray_acpi_registered)
+		acpi_bus_unregister_driver(&karray_acpi_driver);
 }

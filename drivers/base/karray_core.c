@@ -33,6 +33,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/property.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/wait.h>
@@ -105,7 +106,7 @@ static struct resource karray_resource(const struct karray_dev *kdev)
 static void karray_set_state(struct karray_dev *kdev, enum karray_state state)
 {
 	spin_lock(&kdev->lock);
-	WRITE_ONCE(kdev->state, state);
+	smp_store_release(&kdev->state, state);	/* see karray_alive() */
 	spin_unlock(&kdev->lock);
 }
 
@@ -196,8 +197,8 @@ out_detach:
 /* Going offline, by wish or by force: the state has been changed. */
 static void karray_take_down(struct karray_dev *kdev)
 {
-	trace_karray_offline(kdev, atomic_read(&karray_nr_devices));
 	karray_detach(kdev, KARRAY_NR_PERSONALITIES);
+	trace_karray_offline(kdev, atomic_read(&karray_nr_devices));
 	dev_info(&kdev->dev, "offline\n");
 }
 
@@ -205,25 +206,23 @@ static void karray_take_down(struct karray_dev *kdev)
 static int karray_offline(struct device *dev)
 {
 	struct karray_dev *kdev = to_karray_dev(dev);
-	unsigned int users[KARRAY_NR_PERSONALITIES];
 	unsigned int sum = 0;
-	int i;
+	char who[64];
+	int i, len = 0;
 
 	spin_lock(&kdev->lock);
 	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
-		users[i] = kdev->users[i];
-		sum += users[i];
+		sum += kdev->users[i];
+		len += scnprintf(who + len, sizeof(who) - len, "%s %s %u",
+				 i ? "," : "", karray_personalities[i]->name,
+				 kdev->users[i]);
 	}
 	if (!sum)
 		WRITE_ONCE(kdev->state, KARRAY_OFFLINE);
 	spin_unlock(&kdev->lock);
 
 	if (sum) {
-		dev_notice(dev, "busy, stays online: %s opened %u times, %s opened %u times\n",
-			   karray_personalities[KARRAY_BLK]->name,
-			   users[KARRAY_BLK],
-			   karray_personalities[KARRAY_CHR]->name,
-			   users[KARRAY_CHR]);
+		dev_notice(dev, "busy, stays online: users:%s\n", who);
 		return -EBUSY;
 	}
 	karray_take_down(kdev);
@@ -297,6 +296,7 @@ static void karray_release(struct device *dev)
 
 	kfree(kdev->origin);
 	kfree(kdev);
+	/* From here on nothing may sleep, see karray_exit(). */
 	if (atomic_dec_and_test(&karray_nr_structs))
 		wake_up(&karray_released);
 }
@@ -310,8 +310,7 @@ static void karray_release(struct device *dev)
  *	be asked to go offline before this hardware is ejected.
  * @origin: provider and hardware, for people; copied
  *
- * The device is brought online. Where that fails, the reason is in the log, and
- * the device is there, offline, for another try through sysfs.
+ * The device is offline.
  *
  * Context: process context, may sleep; not with a karray device's lock held.
  * Return: the device, until karray_destroy(); -EINVAL for a range that can't be
@@ -329,7 +328,7 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 	if (!range->size || !PAGE_ALIGNED(range->start) ||
 	    !PAGE_ALIGNED(range->size) ||
 	    range->size > min_t(u64, LLONG_MAX, SIZE_MAX) ||
-	    range->start + range->size - 1 < range->start)
+	    range->size - 1 > PHYS_ADDR_MAX - range->start)
 		return ERR_PTR(-EINVAL);
 
 	kdev = kzalloc(sizeof(*kdev), GFP_KERNEL);
@@ -369,19 +368,40 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 		goto out_put;
 	atomic_inc(&karray_nr_devices);
 
-	/* What device_online() does, which modules can't call. */
-	device_lock(&kdev->dev);
-	if (kdev->dev.offline && !karray_online(&kdev->dev)) {
-		kobject_uevent(&kdev->dev.kobj, KOBJ_ONLINE);
-		kdev->dev.offline = false;
-	}
-	device_unlock(&kdev->dev);
 	return kdev;
 
 out_put:
 	ida_free(&karray_ida, kdev->id);
 	put_device(&kdev->dev);
 	return ERR_PTR(ret);
+}
+
+/**
+ * karray_bring_online - claim and map the memory, and show it to user space
+ * @kdev: the device
+ *
+ * Where this fails, the reason is in the log, and the device stays on the bus,
+ * offline, for another try through sysfs.
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ * Return: 0, also where it was online; -EBUSY if the memory is somebody else's;
+ * another error where it can't be mapped or shown.
+ */
+int karray_bring_online(struct karray_dev *kdev)
+{
+	int ret = 0;
+
+	/* What device_online() does, which modules can't call. */
+	device_lock(&kdev->dev);
+	if (kdev->dev.offline) {
+		ret = karray_online(&kdev->dev);
+		if (!ret) {
+			kobject_uevent(&kdev->dev.kobj, KOBJ_ONLINE);
+			kdev->dev.offline = false;
+		}
+	}
+	device_unlock(&kdev->dev);
+	return ret;
 }
 
 /**
@@ -426,13 +446,13 @@ static int __init karray_init(void)
 	}
 
 	/*
-	 * Last: providers create devices, and a disk that was opened to look for
-	 * partitions is closed only on the way back to user space. Nothing may
-	 * fail after the first.
+	 * Last, and no reason to fail: the disk of a device that was created here
+	 * has been opened to look for partitions, and is closed only on the way
+	 * back to user space. The module must be there then.
 	 */
 	ret = karray_acpi_init();
 	if (ret)
-		goto out_exit;
+		pr_err("no DIMMs can be used: error %d\n", ret);
 	return 0;
 
 out_exit:
@@ -451,10 +471,12 @@ static void __exit karray_exit(void)
 
 	/*
 	 * No file is open, or the module would be in use. But whoever closed the
-	 * last one may not yet have put its last reference, whose release
-	 * functions are in here.
+	 * last one may be about to put the last reference, which ends in
+	 * karray_release(): wait for its count, and then, in case it was
+	 * preempted after that, until every task has left our text.
 	 */
 	wait_event(karray_released, !atomic_read(&karray_nr_structs));
+	synchronize_rcu_tasks();
 
 	for (i = KARRAY_NR_PERSONALITIES - 1; i >= 0; i--)
 		karray_personalities[i]->exit();

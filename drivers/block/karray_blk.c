@@ -140,7 +140,7 @@ static int karray_blk_attach(struct karray_dev *kdev)
 		.max_hw_sectors		= KARRAY_BLK_MAX_SECTORS,
 		.max_hw_discard_sectors	= KARRAY_BLK_MAX_SECTORS,
 		.max_write_zeroes_sectors = KARRAY_BLK_MAX_SECTORS,
-		.discard_granularity	= SECTOR_SIZE,
+		.discard_granularity	= PAGE_SIZE,
 		.max_segment_size	= UINT_MAX,
 		.max_segments		= USHRT_MAX,
 		.dma_alignment		= 3,

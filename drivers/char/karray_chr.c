@@ -3,10 +3,10 @@
  * /dev/karray, /dev/karray1, ...: the memory as bytes.
  *
  * A read or write is a copy between the iterator and the mapping, in pieces. Each
- * piece is copied under karray_read_lock() with page faults off, and user pages
- * that are missing are faulted in outside: whoever takes the memory away waits for
- * a piece at most, never for user space (which may answer its own page faults, or
- * not).
+ * piece is copied under karray_read_lock() with page faults off: whoever takes the
+ * memory away waits for a piece at most, never for user space (which may answer its
+ * own page faults, or not). Where user memory isn't there, a page goes through a
+ * buffer, and the lock isn't held while that copy faults.
  *
  * Lifetime: an open file counts as a user, and holds a reference on the
  * karray_dev. struct karray_chr lives until the last file that could find it by
@@ -17,7 +17,6 @@
 #include <linux/cdev.h>
 #include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/sizes.h>
@@ -49,68 +48,94 @@ static struct class karray_chr_class = {
 	.name = "karray",
 };
 
-/* One piece; *@copied may be short where a user page was not there. */
-static int karray_chr_copy(struct karray_dev *kdev, loff_t pos, size_t len,
-			   struct iov_iter *iter, size_t *copied)
+/*
+ * One piece, which may come out short, even empty, where user memory is not there.
+ * The caller has checked that it ends within the memory, so the usercopy hardening
+ * has nothing to add.
+ *
+ * Return: bytes copied, or -ENODEV.
+ */
+static ssize_t karray_chr_copy(struct karray_dev *kdev, loff_t pos, size_t len,
+			       struct iov_iter *iter)
 {
 	int cookie = karray_read_lock();
-	int ret = -ENODEV;
+	ssize_t ret = -ENODEV;
 
 	if (karray_alive(kdev)) {
 		pagefault_disable();
 		if (iov_iter_rw(iter) == READ)
-			*copied = copy_to_iter(kdev->virt + pos, len, iter);
+			ret = _copy_to_iter(kdev->virt + pos, len, iter);
 		else
-			*copied = copy_from_iter(kdev->virt + pos, len, iter);
+			ret = _copy_from_iter(kdev->virt + pos, len, iter);
 		pagefault_enable();
-		ret = 0;
 	}
 	karray_read_unlock(cookie);
 	return ret;
 }
 
-/* Makes the first @len bytes of @iter present, or some of them. */
-static int karray_chr_fault_in(struct iov_iter *iter, size_t len)
+/*
+ * Up to a page by way of @page, so that the copy from or to user memory may fault,
+ * and always gets on or fails.
+ *
+ * Return: bytes copied, -EFAULT or -ENODEV.
+ */
+static ssize_t karray_chr_bounce(struct karray_dev *kdev, loff_t pos, size_t len,
+				 struct iov_iter *iter, void *page)
 {
-	size_t left;
+	bool read = iov_iter_rw(iter) == READ;
+	ssize_t ret = -ENODEV;
+	int cookie;
 
-	if (!user_backed_iter(iter))
-		return -EFAULT;
-	if (iov_iter_rw(iter) == READ)
-		left = fault_in_iov_iter_writeable(iter, len);
-	else
-		left = fault_in_iov_iter_readable(iter, len);
-	return left == len ? -EFAULT : 0;
+	len = min_t(size_t, len, PAGE_SIZE);
+	if (!read) {
+		len = copy_from_iter(page, len, iter);
+		if (!len)
+			return -EFAULT;
+	}
+	cookie = karray_read_lock();
+	if (karray_alive(kdev)) {
+		if (read)
+			memcpy(page, kdev->virt + pos, len);
+		else
+			memcpy(kdev->virt + pos, page, len);
+		ret = len;
+	}
+	karray_read_unlock(cookie);
+	if (read && ret > 0)
+		ret = copy_to_iter(page, len, iter) ?: -EFAULT;
+	return ret;
 }
 
 /* Moves what @iter asks for; the caller has cut it to the end of the memory. */
 static ssize_t karray_chr_move(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct karray_dev *kdev = iocb->ki_filp->private_data;
+	void *page = NULL;
 	ssize_t done = 0;
-	int ret = 0;
+	ssize_t ret = 0;
 
 	while (iov_iter_count(iter)) {
 		size_t len = min_t(size_t, iov_iter_count(iter),
 				   KARRAY_CHR_PIECE);
-		size_t copied;
 
-		ret = karray_chr_copy(kdev, iocb->ki_pos, len, iter, &copied);
-		if (ret)
-			break;
-		iocb->ki_pos += copied;
-		done += copied;
-		if (copied < len) {
-			ret = karray_chr_fault_in(iter, len - copied);
-			if (ret)
-				break;
+		ret = karray_chr_copy(kdev, iocb->ki_pos, len, iter);
+		if (!ret) {
+			if (!page)
+				page = kmalloc(PAGE_SIZE, GFP_KERNEL);
+			ret = page ? karray_chr_bounce(kdev, iocb->ki_pos, len,
+						       iter, page) : -ENOMEM;
 		}
-		if (signal_pending(current)) {
+		if (ret < 0)
+			break;
+		iocb->ki_pos += ret;
+		done += ret;
+		if (fatal_signal_pending(current)) {
 			ret = -EINTR;
 			break;
 		}
 		cond_resched();
 	}
+	kfree(page);
 	return done ?: ret;
 }
 
@@ -119,9 +144,13 @@ static ssize_t karray_chr_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct karray_dev *kdev = iocb->ki_filp->private_data;
 	size_t size = iov_iter_count(to);
 	loff_t pos = iocb->ki_pos;
-	ssize_t ret = 0;
+	ssize_t ret;
 
-	if (pos < kdev->range.size) {
+	if (!karray_alive(kdev)) {
+		ret = -ENODEV;
+	} else if (pos >= kdev->range.size) {
+		ret = 0;
+	} else {
 		iov_iter_truncate(to, kdev->range.size - pos);
 		ret = karray_chr_move(iocb, to);
 	}
@@ -152,10 +181,11 @@ static ssize_t karray_chr_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	loff_t pos = iocb->ki_pos;
 	ssize_t ret;
 
-	if (iocb->ki_flags & IOCB_APPEND)
-		return -EINVAL;
-
-	if (!size) {
+	if (!karray_alive(kdev)) {
+		ret = -ENODEV;
+	} else if (iocb->ki_flags & IOCB_APPEND) {
+		ret = -EINVAL;
+	} else if (!size) {
 		ret = 0;
 	} else if (pos >= kdev->range.size) {
 		ret = -ENOSPC;

@@ -7,7 +7,7 @@ from harness import guest_test
 
 DRIVER = '/sys/bus/acpi/drivers/karray'
 
-with guest_test(dimms=[('hp_dimm0', '1G')]) as (t, vm):
+with guest_test(dimms=[('hp_dimm0', '1G')], parallel=True) as (t, vm):
     vm.sh('insmod /root/karray.ko; mkdir -p /mnt')
 
     for lap in (1, 2):

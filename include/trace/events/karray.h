@@ -183,7 +183,7 @@ TRACE_EVENT(karray_write,
 					  KARRAY_TRACE_MSG * 4,
 					  ESCAPE_NAP | ESCAPE_HEX |
 					  ESCAPE_APPEND, "\"\\");
-		__entry->msg[min_t(size_t, shown, KARRAY_TRACE_MSG * 4)] = '\0';
+		memset(__entry->msg + shown, 0, sizeof(__entry->msg) - shown);
 	),
 
 	TP_printk("karray%d: message \"%s\", size %llu, offset %lld = %lld",

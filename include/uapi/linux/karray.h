@@ -9,6 +9,7 @@
  *	read at or past the end		0
  *	read or write across the end	the bytes up to the end
  *	write at or past the end	-ENOSPC
+ *	write with O_APPEND		-EINVAL
  *	bad user memory			the bytes before it, or -EFAULT
  *	after the memory has gone	-ENODEV
  */
