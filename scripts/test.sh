@@ -40,7 +40,7 @@ run() {
 }
 
 select_kernels ${KERNEL:+"$KERNEL"}
-ensure_packages perl python3 qemu-system-x86 shellcheck git
+ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git
 export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
 
 choose host

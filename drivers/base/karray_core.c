@@ -15,9 +15,8 @@
  *    slip in.
  *  - karray_destroy() doesn't ask. It makes the state DEAD, waits in
  *    synchronize_srcu() for those between karray_read_lock() and
- *    karray_read_unlock(), and
- *    lets each personality detach, which drains its own I/O. Only then is the
- *    memory unmapped.
+ *    karray_read_unlock(), and lets each personality detach, which drains its
+ *    own I/O. Only then is the memory unmapped.
  *  - Descriptors that outlive this hold a reference on kdev->dev, so that they
  *    find a struct that says DEAD.
  *
