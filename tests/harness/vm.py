@@ -243,11 +243,12 @@ class VM:
         return self._spawn_qemu(args).wait()
 
     def poweroff(self, timeout=30):
-        """Switch the guest off and wait for QEMU to end."""
+        """Switch the guest off and wait for QEMU to end. A reboot does that (-no-reboot),
+        and unlike poweroff also where ACPI is off."""
         if not self.alive():
             return
         self._agent.send({'execute': 'guest-exec',
-                          'arguments': {'path': 'poweroff', 'arg': ['-f']}})
+                          'arguments': {'path': 'reboot', 'arg': ['-f']}})
         deadline = time.monotonic() + timeout
         while self._pump(deadline - time.monotonic()):
             if time.monotonic() > deadline:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Bad input at load: wrong parameters, and ranges that somebody else has."""
+"""Bad input at load: wrong parameters, ranges that somebody else has, no ACPI."""
 
-from harness import guest_test
+import sys
+
+from harness import Tap, guest_test
 
 WRONG = [
     ('queue_depth=0', 'karray: queue_depth=0 is not within 1 to 10240'),
@@ -14,8 +16,10 @@ WRONG = [
     ('nr_queues=', "invalid for parameter `nr_queues'"),
 ]
 
-with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M'),
-                       ('hp_dimm2', '256M')],
+tap = Tap()
+
+with guest_test(tap=tap, dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M'),
+                                ('hp_dimm2', '256M')],
                 cmdline='memmap=64K$0x110010000') as (t, vm):
     for words, says in WRONG:
         vm.sh('dmesg -c > /dev/null')
@@ -52,3 +56,12 @@ with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M'),
                     check=False).rc, 1, f'online = "{word}" is refused')
     t.is_(vm.sh('echo PNP0C80:00 > /sys/bus/acpi/drivers/karray/bind',
                 check=False).rc, 1, 'a bound DIMM is not bound again')
+
+# Without ACPI there are no DIMMs, and nothing else goes wrong.
+with guest_test(tap=tap, dimms=[], smp=1, cmdline='acpi=off') as (t, vm):
+    vm.sh('insmod /root/karray.ko')
+    t.like(vm.sh('dmesg | tail -n 1').out, 'karray: ACPI is off: there are no DIMMs',
+           'without ACPI: the module loads and says so')
+    t.is_(vm.sh('ls /sys/bus/karray/devices').out, '', 'without ACPI: no device')
+
+sys.exit(tap.done())
