@@ -469,12 +469,18 @@ static void __exit karray_exit(void)
 	karray_acpi_exit();
 
 	/*
-	 * No file is open, or the module would be in use. But whoever closed the
+	 * No file is open, or the module would be in use (unless it's removed by
+	 * force: then wait for the files, however long). But whoever closed the
 	 * last one may be about to put the last reference, which ends in
 	 * karray_release(): wait for its count, and then, in case it was
 	 * preempted after that, until every task has left our text.
 	 */
-	wait_event(karray_released, !atomic_read(&karray_nr_structs));
+	if (!wait_event_idle_timeout(karray_released,
+				     !atomic_read(&karray_nr_structs), HZ)) {
+		pr_notice("waiting for files that are still open\n");
+		wait_event_idle(karray_released,
+				!atomic_read(&karray_nr_structs));
+	}
 	synchronize_rcu_tasks();
 
 	for (i = KARRAY_NR_PERSONALITIES - 1; i >= 0; i--)

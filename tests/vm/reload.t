@@ -33,3 +33,18 @@ with guest_test(dimms=[('hp_dimm0', '256M')]) as (t, vm):
           'done', timeout=120)
     t.ok(True, '20 times offline and online')
     t.is_(vm.sh(SUM, timeout=120).out, want, 'still the same bytes')
+
+    # By force, with open files: their memory goes at once, the module after them.
+    vm.sh('sleep 1000 </dev/karray >/dev/null 2>&1 & echo $! > /run/chr;'
+          'sleep 1000 </dev/karrayb0 >/dev/null 2>&1 & echo $! > /run/blk; sleep 0.2')
+    rmmod = vm.spawn('rmmod -f karray')
+    vm.wait('dmesg | grep -q "karray: waiting for files that are still open"', 30,
+            'a forced rmmod to wait')
+    t.is_(vm.sh('ls /dev | grep karray', check=False).out, '',
+          'forced rmmod: the nodes are gone')
+    t.ok(rmmod.poll() is None, 'forced rmmod: waits for open files')
+    vm.sh('kill $(cat /run/chr)')
+    vm.idle(0.5)
+    t.ok(rmmod.poll() is None, 'forced rmmod: for each of them')
+    vm.sh('kill $(cat /run/blk)')
+    t.is_(rmmod.wait(30).rc, 0, 'forced rmmod: ends with the last')
