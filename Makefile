@@ -12,13 +12,16 @@ modules: headers-there
 	+$(kbuild) modules
 
 install: modules
-	+$(kbuild) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates modules_install
+	+$(kbuild) INSTALL_MOD_PATH='$(if $(DESTDIR),$(abspath $(DESTDIR)))' INSTALL_MOD_DIR=updates modules_install
 
 clean: headers-there
 	+$(kbuild) clean
 
 headers-there:
-	@test -f $(KDIR)/Makefile || { \
+	@case '$(CURDIR)' in *' '*) \
+		echo "karray: the kernel's build can't do with the space in" \
+		     "'$(CURDIR)': move this directory" >&2; exit 1;; esac
+	@test -f '$(KDIR)/Makefile' || { \
 		echo 'karray: no kernel headers in $(KDIR):' \
 		     'install them (Debian: linux-headers-$(KERNELRELEASE))' \
 		     'or say where they are (KDIR=DIR)' >&2; exit 1; }

@@ -9,7 +9,7 @@ shopt -s inherit_errexit nullglob
 
 TOP=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 BUILD=$TOP/build					# everything that is made
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/karray		# downloaded packages
+CACHE=${XDG_CACHE_HOME:-${HOME:-$TOP/build}/.cache}/karray		# downloaded packages
 ARCH=amd64						# of the guest, Debian's name
 KERNELS='6.1 6.12'					# the last one is the default
 
@@ -24,6 +24,9 @@ fi
 step() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
 note() { printf '    %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# The kernel's build splits paths at spaces.
+[[ $TOP != *' '* ]] || die "the kernel's build can't do with the space in '$TOP': move this directory"
 
 # Kernels -------------------------------------------------------------------
 

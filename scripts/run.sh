@@ -23,15 +23,19 @@ kernel=${KERNEL:-${KERNELS##* }}
 options=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--kernel)	kernel=${2:?--kernel needs a VERSION}; shift ;;
+	--kernel)	kernel=${2-}; shift ;;
 	--kernel=*)	kernel=${1#*=} ;;
 	--shell)	options+=(--shell) ;;
 	-h | --help)	usage; exit ;;
 	*)		usage >&2; exit 2 ;;
 	esac
-	shift
+	shift || true
 done
 select_kernels "$kernel"
+if [ -z "$kernel" ] || [ ${#versions[@]} != 1 ]; then
+	die "one kernel, please: ${KERNELS// / or }"
+fi
+kernel=${versions[0]}
 
 ensure_packages qemu-system-x86 python3
 build_guest "$kernel"

@@ -164,11 +164,14 @@ def main():
     parser.add_argument('--shell', action='store_true')
     args = parser.parse_args()
 
-    vm = VM('run', kernel=args.kernel, trace_log=TRACE_LOG, parallel=True)
+    vm = VM('run', kernel=args.kernel, trace_log=TRACE_LOG)
     if args.shell:
         return vm.interactive()
     try:
         return 0 if Demo(vm).run() else 1
+    except KeyboardInterrupt:
+        print('\ninterrupted', file=sys.stderr)
+        return 130
     finally:
         vm.close()
 

@@ -43,6 +43,18 @@ select_kernels ${KERNEL:+"$KERNEL"}
 ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git
 export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
 
+case " $* " in
+*' -h '* | *' --help '*)
+	sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
+	exit ;;
+esac
+for name in "${only[@]##*/}"; do
+	name=${name%.t}
+	[ -e "$TOP/tests/host/$name.t" ] || [ -e "$TOP/tests/vm/$name.t" ] ||
+		die "unknown test '$name', the known ones are: $(
+		basename -s .t "$TOP"/tests/{host,vm}/*.t | sort -u | xargs)"
+done
+
 choose host
 if [ ${#tests[@]} -gt 0 ]; then
 	step 'Tests on the host'

@@ -201,27 +201,42 @@ static void karray_take_down(struct karray_dev *kdev)
 	dev_info(&kdev->dev, "offline\n");
 }
 
+/*
+ * The sum of the users, and their list, with kdev->lock held. Long enough for all
+ * personalities; a longer list is cut.
+ */
+#define KARRAY_USERS_LEN	64
+
+static unsigned int karray_list_users(const struct karray_dev *kdev,
+				      char list[KARRAY_USERS_LEN])
+{
+	unsigned int sum = 0;
+	int i, len = 0;
+
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
+		sum += kdev->users[i];
+		len += scnprintf(list + len, KARRAY_USERS_LEN - len, "%s%s %u",
+				 i ? ", " : "", karray_personalities[i]->name,
+				 kdev->users[i]);
+	}
+	return sum;
+}
+
 /* The bus's .offline: the driver core holds device_lock(dev). */
 static int karray_offline(struct device *dev)
 {
 	struct karray_dev *kdev = to_karray_dev(dev);
-	unsigned int sum = 0;
-	char who[64];
-	int i, len = 0;
+	char users[KARRAY_USERS_LEN];
+	bool busy;
 
 	spin_lock(&kdev->lock);
-	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
-		sum += kdev->users[i];
-		len += scnprintf(who + len, sizeof(who) - len, "%s %s %u",
-				 i ? "," : "", karray_personalities[i]->name,
-				 kdev->users[i]);
-	}
-	if (!sum)
+	busy = karray_list_users(kdev, users);
+	if (!busy)
 		WRITE_ONCE(kdev->state, KARRAY_OFFLINE);
 	spin_unlock(&kdev->lock);
 
-	if (sum) {
-		dev_notice(dev, "busy, stays online: users:%s\n", who);
+	if (busy) {
+		dev_notice(dev, "busy, stays online: users: %s\n", users);
 		return -EBUSY;
 	}
 	karray_take_down(kdev);
@@ -261,12 +276,11 @@ static ssize_t users_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
 	struct karray_dev *kdev = to_karray_dev(dev);
-	unsigned int sum = 0;
-	int i;
+	char users[KARRAY_USERS_LEN];
+	unsigned int sum;
 
 	spin_lock(&kdev->lock);
-	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
-		sum += kdev->users[i];
+	sum = karray_list_users(kdev, users);
 	spin_unlock(&kdev->lock);
 	return sysfs_emit(buf, "%u\n", sum);
 }
@@ -414,12 +428,19 @@ int karray_bring_online(struct karray_dev *kdev)
  */
 void karray_destroy(struct karray_dev *kdev)
 {
-	bool was_online;
+	char users[KARRAY_USERS_LEN];
+	bool was_online, busy;
 	int id = kdev->id;
 
 	device_lock(&kdev->dev);
 	was_online = kdev->state == KARRAY_ONLINE;
 	karray_set_state(kdev, KARRAY_DEAD);
+	spin_lock(&kdev->lock);
+	busy = karray_list_users(kdev, users);
+	spin_unlock(&kdev->lock);
+	if (was_online && busy)
+		dev_warn(&kdev->dev, "removed by force, users get errors: %s\n",
+			 users);
 	if (was_online)
 		karray_take_down(kdev);
 	kdev->dev.offline = true;

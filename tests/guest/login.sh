@@ -3,7 +3,8 @@
 #
 # The guest's interactive shell (run.sh --shell). Powers the guest off at the end.
 
-cd /root || exit
+export HOME=/root
+cd || exit
 cat <<END
 
 This is the guest. Try:

@@ -10,6 +10,11 @@ acpi=/sys/bus/acpi
 trace=/sys/kernel/tracing/instances/karray
 module=$(dirname "$0")/karray.ko
 
+if [ -e /sys/module/karray ]; then
+	echo 'setup_karray.sh: karray is loaded already; remove_karray.sh unloads it' >&2
+	exit 1
+fi
+
 [ ! -e $acpi/drivers_autoprobe ] || echo 0 >$acpi/drivers_autoprobe
 insmod "$module" "$@"
 failed=$?

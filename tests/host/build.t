@@ -70,7 +70,7 @@ def test_kernel(t, kernel, kdir):
 
     dest = f'{where}.dest'
     shutil.rmtree(dest, ignore_errors=True)
-    done = make(where, f'KDIR={kdir}', f'DESTDIR={dest}', 'install')
+    done = make(where, f'KDIR={kdir}', f'DESTDIR=../{kernel}.dest', 'install')
     t.is_(done.returncode, 0, f'{kernel}: make install', done.stdout)
     t.is_(len(glob.glob(f'{dest}/lib/modules/*/updates/**/karray.ko*',
                         recursive=True)), 1, f'{kernel}: under DESTDIR, updates/')

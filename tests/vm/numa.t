@@ -15,6 +15,6 @@ with guest_test(dimms=[], smp='2,sockets=2', qemu_args=NODES) as (t, vm):
         vm.plug(f'dimm{n}', '256M', node=n)
         vm.wait(f'[ "$(cat {device}/online)" = 1 ]', 20, f'the DIMM on node {n}')
         t.is_(vm.sh(f'cat {device}/node').out.strip(), str(n), f'on node {n}: says so')
-        t.like(vm.sh('dmesg | tail -n 1').out, f'online, 256 MiB, node {n}$',
+        t.like(vm.sh(f'dmesg | grep karray{1 - n}').out, f'online, 256 MiB, node {n}$',
                f'on node {n}: the log, too')
     vm.sh('/root/karray_test /dev/karray1')

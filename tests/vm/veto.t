@@ -5,6 +5,7 @@
 from harness import guest_test
 
 ONLINE = '/sys/bus/karray/devices/karray0/online'
+USED = '/sys/bus/karray/devices/karray0/users'
 
 CHR_BUSY = 'users: disk 0, char device 1$'
 BLK_BUSY = 'users: disk [1-9]\\d*, char device 0$'
@@ -42,7 +43,8 @@ with guest_test(dimms=[('hp_dimm0', '512M')]) as (t, vm):
     vm.sh('mkdir -p /mnt')
 
     for who, begin, end, says in USERS:
-        vm.sh(f'({begin}) >/dev/null 2>&1; sleep 0.2')
+        vm.sh(f'({begin}) >/dev/null 2>&1')
+        vm.wait(f'[ $(cat {USED}) != 0 ]', 20, f'{who} to come')
         vm.sh('dmesg -c > /dev/null')
         vm.unplug('hp_dimm0')
         result = vm.unplug_result('hp_dimm0', 20)
@@ -55,15 +57,16 @@ with guest_test(dimms=[('hp_dimm0', '512M')]) as (t, vm):
         t.is_(vm.sh(f'cat {ONLINE}').out.strip(), '1', f'{who}: still online')
         t.is_(vm.sh('/root/karray_test >/dev/null', check=False).rc, 0,
               f'{who}: still usable')
-        vm.sh(f'{end}; sleep 0.2')
-        t.is_(vm.sh('cat /sys/bus/karray/devices/karray0/users').out.strip(),
-              '0', f'{who} is gone')
+        vm.sh(end)
+        vm.wait(f'[ $(cat {USED}) = 0 ]', 20, f'{who} to go')
+        t.ok(True, f'{who} is gone')
 
     # The module is as busy as its devices.
-    vm.sh('sleep 1000 < /dev/karray >/dev/null 2>&1 & echo $! > /run/user; '
-          'sleep 0.2')
+    vm.sh('sleep 1000 < /dev/karray >/dev/null 2>&1 & echo $! > /run/user')
+    vm.wait(f'[ $(cat {USED}) != 0 ]', 20, 'the reader to come')
     t.is_(vm.sh('rmmod karray', check=False).rc, 1, 'rmmod of a busy module fails')
-    vm.sh('kill $(cat /run/user); sleep 0.2')
+    vm.sh('kill $(cat /run/user)')
+    vm.wait(f'[ $(cat {USED}) = 0 ]', 20, 'the reader to go')
 
     vm.unplug('hp_dimm0')
     t.is_(vm.unplug_result('hp_dimm0', 20), 'deleted', 'in the end it leaves')
