@@ -12,20 +12,17 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-only=("$@")
 results=()
 failed=0
 
 # Sets $tests to those of the directory tests/$1 that are to run.
 choose() {
-	local test name
+	local name
+	tests=("$TOP/tests/$1"/*.t)
+	[ ${#only[@]} -gt 0 ] || return 0
 	tests=()
-	for test in "$TOP/tests/$1"/*.t; do
-		name=$(basename "$test" .t)
-		if [ ${#only[@]} = 0 ] || [[ " ${only[*]##*/} " == *" $name "* ]] ||
-		   [[ " ${only[*]##*/} " == *" $name.t "* ]]; then
-			tests+=("$test")
-		fi
+	for name in "${only[@]}"; do
+		[ ! -e "$TOP/tests/$1/$name.t" ] || tests+=("$TOP/tests/$1/$name.t")
 	done
 }
 
@@ -39,21 +36,22 @@ run() {
 	RESULTS=$dir prove --merge -j2 --exec "$TOP/scripts/run_test.sh" "${tests[@]}" || failed=1
 }
 
-select_kernels ${KERNEL:+"$KERNEL"}
-ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git
-export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
-
 case " $* " in
 *' -h '* | *' --help '*)
 	sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
 	exit ;;
 esac
-for name in "${only[@]##*/}"; do
-	name=${name%.t}
+only=("${@##*/}")
+only=("${only[@]%.t}")
+for name in "${only[@]}"; do
 	[ -e "$TOP/tests/host/$name.t" ] || [ -e "$TOP/tests/vm/$name.t" ] ||
 		die "unknown test '$name', the known ones are: $(
 		basename -s .t "$TOP"/tests/{host,vm}/*.t | sort -u | xargs)"
 done
+
+select_kernels ${KERNEL:+"$KERNEL"}
+ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git
+export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
 
 choose host
 if [ ${#tests[@]} -gt 0 ]; then
