@@ -55,6 +55,8 @@ export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
 
 choose host
 if [ ${#tests[@]} -gt 0 ]; then
+	# The build is tested against each kernel's headers.
+	"$TOP/scripts/fetch_kernel.sh" "${versions[@]}"
 	step 'Tests on the host'
 	run "$BUILD/host/results"
 fi

@@ -95,6 +95,7 @@ def test_kernel(t, kernel, kdir):
 
 def main(t):
     headers = sorted(glob.glob(f'{TOP}/build/kernels/*/headers'))
+    # test.sh fetches them first.
     t.ok(headers, 'there are kernel headers')
     for kdir in headers:
         test_kernel(t, kdir.split('/')[-2], os.path.realpath(kdir))
