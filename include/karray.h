@@ -9,10 +9,12 @@
 #ifndef _KARRAY_H
 #define _KARRAY_H
 
+#include <linux/badblocks.h>
 #include <linux/device.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
+#include <linux/uaccess.h>
 
 /* The most devices at a time; QEMU has 256 DIMM slots. */
 #define KARRAY_MAX_DEVICES	256
@@ -57,6 +59,30 @@ struct karray_personality {
 extern const struct karray_personality karray_blk_personality;
 extern const struct karray_personality karray_chr_personality;
 
+/* How the disk takes its I/O. */
+enum karray_queue_mode {
+	KARRAY_QUEUE_MQ,	/* requests, by blk-mq */
+	KARRAY_QUEUE_BIO,	/* bios as they come */
+};
+
+/**
+ * struct karray_settings - what can be chosen for each device while it is offline
+ * @queue_mode: of the disk, an enum karray_queue_mode
+ * @nr_queues: hardware queues of the disk, 0 for one a possible CPU; mq only
+ * @poll_queues: more hardware queues, for polled I/O; mq only
+ * @queue_depth: requests of a hardware queue, 0 for a number that suits; mq only
+ * @logical_block_size: of the disk, bytes
+ * @read_only: neither the disk nor the char device can be written
+ */
+struct karray_settings {
+	unsigned int queue_mode;
+	unsigned int nr_queues;
+	unsigned int poll_queues;
+	unsigned int queue_depth;
+	unsigned int logical_block_size;
+	unsigned int read_only;
+};
+
 /*
  * OFFLINE <-> ONLINE as often as one likes; DEAD is the end, when the provider
  * takes the memory away. Descriptors opened before keep a dead device's struct
@@ -75,6 +101,9 @@ enum karray_state {
  * @id: the N of karrayN, unique among the devices on the bus
  * @range: the memory
  * @origin: which provider it is from, and which piece of hardware it is
+ * @serial: made of the address and the slot: the same after a reboot
+ * @settings: change only while offline, with the device's lock held
+ * @bad: sectors (of 512 bytes) that can't be read until they are written
  * @res: the claim on @range in the resource tree, while online
  * @virt: where @range is mapped, write-back cached, while online
  * @devt: number of the char node, while there is one
@@ -89,6 +118,9 @@ struct karray_dev {
 	int id;
 	struct karray_range range;
 	const char *origin;
+	const char *serial;
+	struct karray_settings settings;
+	struct badblocks bad;
 
 	struct resource *res;
 	void *virt;
@@ -112,7 +144,7 @@ static inline struct karray_dev *to_karray_dev(struct device *dev)
 struct karray_dev *karray_create(const struct karray_range *range, int node,
 				 struct device *parent,
 				 struct fwnode_handle *fwnode,
-				 const char *origin);
+				 const char *origin, const char *slot);
 int karray_bring_online(struct karray_dev *kdev);
 void karray_destroy(struct karray_dev *kdev);
 
@@ -175,5 +207,49 @@ static inline bool karray_alive(const struct karray_dev *kdev)
 	/* Pairs with karray_set_state(): who sees ONLINE sees the mapping. */
 	return smp_load_acquire(&kdev->state) == KARRAY_ONLINE;
 }
+
+/*
+ * Access to the memory of a device that is kept online by the caller. What is bad
+ * is known by sector, of 512 bytes as everywhere in the block layer.
+ */
+
+void karray_mem_poisoned(struct karray_dev *kdev, u64 pos);
+size_t karray_mem_readable(struct karray_dev *kdev, u64 pos, size_t len);
+size_t karray_mem_writable(struct karray_dev *kdev, u64 pos, size_t len);
+void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len);
+
+/* Without bad sectors, which is to say always, this is all that they cost. */
+static inline bool karray_mem_has_bad(const struct karray_dev *kdev)
+{
+	return unlikely(READ_ONCE(kdev->bad.count));
+}
+
+/**
+ * karray_mem_read - copy out of the memory
+ * @kdev: the device
+ * @dst: kernel memory
+ * @pos: offset, bytes
+ * @len: bytes
+ *
+ * Context: any.
+ * Return: bytes copied: fewer than @len up to an uncorrectable error, which has
+ * been noted then.
+ */
+static inline size_t karray_mem_read(struct karray_dev *kdev, void *dst,
+				     u64 pos, size_t len)
+{
+	size_t left = copy_mc_to_kernel(dst, kdev->virt + pos, len);
+
+	if (unlikely(left))
+		karray_mem_poisoned(kdev, pos + len - left);
+	return len - left;
+}
+
+/* Settings, in a file of their own */
+
+extern const struct attribute_group karray_settings_group;
+extern struct karray_settings karray_default_settings;
+
+int karray_settings_init(void);
 
 #endif /* _KARRAY_H */

@@ -19,6 +19,8 @@
  * own. Members that the kernel's structure has, too, have the same names here.
  */
 #define BLK_FEAT_SYNCHRONOUS	0	/* was a property of brd, zram and pmem only */
+#define BLK_FEAT_IO_STAT	BIT(0)
+#define BLK_FEAT_NOWAIT		BIT(1)
 
 struct karray_queue_limits {
 	unsigned int features;
@@ -47,11 +49,26 @@ static inline void karray_set_limits(struct request_queue *q,
 	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
 	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
 	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, q);
+	/* A blk-mq queue has these by itself. */
+	if (lim->features & BLK_FEAT_IO_STAT)
+		blk_queue_flag_set(QUEUE_FLAG_IO_STAT, q);
+	if (lim->features & BLK_FEAT_NOWAIT)
+		blk_queue_flag_set(QUEUE_FLAG_NOWAIT, q);
 }
 
 static inline struct gendisk *
-karray_alloc_disk(struct blk_mq_tag_set *set,
-		  const struct karray_queue_limits *lim, void *queuedata)
+karray_alloc_bio_disk(struct gendisk *disk,
+		      const struct karray_queue_limits *lim)
+{
+	if (!disk)
+		return ERR_PTR(-ENOMEM);
+	karray_set_limits(disk->queue, lim);
+	return disk;
+}
+
+static inline struct gendisk *
+karray_alloc_mq_disk(struct blk_mq_tag_set *set,
+		     const struct karray_queue_limits *lim, void *queuedata)
 {
 	struct gendisk *disk = blk_mq_alloc_disk(set, queuedata);
 
@@ -63,7 +80,23 @@ karray_alloc_disk(struct blk_mq_tag_set *set,
 #define queue_limits karray_queue_limits
 #undef blk_mq_alloc_disk
 #define blk_mq_alloc_disk(set, lim, queuedata)	\
-	karray_alloc_disk(set, lim, queuedata)
+	karray_alloc_mq_disk(set, lim, queuedata)
+#define karray_blk_alloc_disk_before(node)			\
+({								\
+	static struct lock_class_key karray_key;		\
+								\
+	__blk_alloc_disk(node, &karray_key);			\
+})
+#undef blk_alloc_disk
+#define blk_alloc_disk(lim, node)	\
+	karray_alloc_bio_disk(karray_blk_alloc_disk_before(node), lim)
+#endif
+
+/* What queue_rqs gets a pointer to: a struct, or just the first request. */
+#ifdef KARRAY_HAVE_RQ_LIST
+#define karray_rq_list		struct rq_list
+#else
+#define karray_rq_list		struct request *
 #endif
 
 /*

@@ -81,6 +81,7 @@ static int karray_acpi_add(struct acpi_device *adev)
 	struct karray_acpi_dimm *dimm;
 	struct karray_range *ranges;
 	char origin[64];
+	const char *slot;
 	unsigned int i;
 	int nr;
 
@@ -95,6 +96,7 @@ static int karray_acpi_add(struct acpi_device *adev)
 
 	/* A range that can't be used is no reason to do without the others. */
 	snprintf(origin, sizeof(origin), "acpi:%s", dev_name(&adev->dev));
+	slot = acpi_device_uid(adev) ?: dev_name(&adev->dev);
 	for (i = 0; i < nr; i++) {
 		struct resource res = DEFINE_RES_MEM(ranges[i].start,
 						     ranges[i].size);
@@ -102,7 +104,7 @@ static int karray_acpi_add(struct acpi_device *adev)
 
 		kdev = karray_create(&ranges[i], acpi_get_node(adev->handle),
 				     &adev->dev, acpi_fwnode_handle(adev),
-				     origin);
+				     origin, slot);
 		if (IS_ERR(kdev))
 			dev_err(&adev->dev, "%pR can't be used: error %ld\n",
 				&res, PTR_ERR(kdev));

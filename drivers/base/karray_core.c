@@ -201,25 +201,30 @@ static void karray_take_down(struct karray_dev *kdev)
 	dev_info(&kdev->dev, "offline\n");
 }
 
-/*
- * The sum of the users, and their list, with kdev->lock held. Long enough for all
- * personalities; a longer list is cut.
- */
-#define KARRAY_USERS_LEN	64
-
-static unsigned int karray_list_users(const struct karray_dev *kdev,
-				      char list[KARRAY_USERS_LEN])
+/* With kdev->lock held. */
+static unsigned int karray_nr_users(const struct karray_dev *kdev)
 {
 	unsigned int sum = 0;
+	int i;
+
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
+		sum += kdev->users[i];
+	return sum;
+}
+
+/* Long enough for all personalities; a longer list is cut. */
+#define KARRAY_USERS_LEN	64
+
+/* For messages, with kdev->lock held. */
+static void karray_list_users(const struct karray_dev *kdev,
+			      char list[KARRAY_USERS_LEN])
+{
 	int i, len = 0;
 
-	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
-		sum += kdev->users[i];
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
 		len += scnprintf(list + len, KARRAY_USERS_LEN - len, "%s%s %u",
 				 i ? ", " : "", karray_personalities[i]->name,
 				 kdev->users[i]);
-	}
-	return sum;
 }
 
 /* The bus's .offline: the driver core holds device_lock(dev). */
@@ -230,8 +235,10 @@ static int karray_offline(struct device *dev)
 	bool busy;
 
 	spin_lock(&kdev->lock);
-	busy = karray_list_users(kdev, users);
-	if (!busy)
+	busy = karray_nr_users(kdev);
+	if (busy)
+		karray_list_users(kdev, users);
+	else
 		WRITE_ONCE(kdev->state, KARRAY_OFFLINE);
 	spin_unlock(&kdev->lock);
 
@@ -272,15 +279,39 @@ static ssize_t origin_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(origin);
 
+/*
+ * What user space makes names of: lsblk looks for "model" and "serial" here (the
+ * disk's parent), udev rules for "wwid".
+ */
+static ssize_t model_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	return sysfs_emit(buf, "karray\n");
+}
+static DEVICE_ATTR_RO(model);
+
+static ssize_t serial_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_karray_dev(dev)->serial);
+}
+static DEVICE_ATTR_RO(serial);
+
+static ssize_t wwid_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	return sysfs_emit(buf, "karray.%s\n", to_karray_dev(dev)->serial);
+}
+static DEVICE_ATTR_RO(wwid);
+
 static ssize_t users_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
 	struct karray_dev *kdev = to_karray_dev(dev);
-	char users[KARRAY_USERS_LEN];
 	unsigned int sum;
 
 	spin_lock(&kdev->lock);
-	sum = karray_list_users(kdev, users);
+	sum = karray_nr_users(kdev);
 	spin_unlock(&kdev->lock);
 	return sysfs_emit(buf, "%u\n", sum);
 }
@@ -291,10 +322,22 @@ static struct attribute *karray_attrs[] = {
 	&dev_attr_phys_addr.attr,
 	&dev_attr_node.attr,
 	&dev_attr_origin.attr,
+	&dev_attr_model.attr,
+	&dev_attr_serial.attr,
+	&dev_attr_wwid.attr,
 	&dev_attr_users.attr,
 	NULL
 };
-ATTRIBUTE_GROUPS(karray);
+
+static const struct attribute_group karray_group = {
+	.attrs = karray_attrs,
+};
+
+static const struct attribute_group *karray_groups[] = {
+	&karray_group,
+	&karray_settings_group,
+	NULL
+};
 
 static struct bus_type karray_bus = {
 	.name		= "karray",
@@ -307,6 +350,8 @@ static void karray_release(struct device *dev)
 {
 	struct karray_dev *kdev = to_karray_dev(dev);
 
+	badblocks_exit(&kdev->bad);
+	kfree(kdev->serial);
 	kfree(kdev->origin);
 	kfree(kdev);
 	/* From here on nothing may sleep, see karray_exit(). */
@@ -322,6 +367,7 @@ static void karray_release(struct device *dev)
  * @fwnode: the firmware's description of that hardware, or NULL. The device will
  *	be asked to go offline before this hardware is ejected.
  * @origin: provider and hardware, for people; copied
+ * @slot: what tells this hardware from others and stays the same after a reboot
  *
  * The device is offline.
  *
@@ -332,7 +378,7 @@ static void karray_release(struct device *dev)
 struct karray_dev *karray_create(const struct karray_range *range, int node,
 				 struct device *parent,
 				 struct fwnode_handle *fwnode,
-				 const char *origin)
+				 const char *origin, const char *slot)
 {
 	struct karray_dev *kdev;
 	int ret;
@@ -351,6 +397,7 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 	kdev->range = *range;
 	spin_lock_init(&kdev->lock);
 	kdev->state = KARRAY_OFFLINE;
+	kdev->settings = karray_default_settings;
 
 	ret = ida_alloc_max(&karray_ida, KARRAY_MAX_DEVICES - 1, GFP_KERNEL);
 	if (ret < 0) {
@@ -372,6 +419,12 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 	ret = -ENOMEM;
 	kdev->origin = kstrdup(origin, GFP_KERNEL);
 	if (!kdev->origin)
+		goto out_put;
+	kdev->serial = kasprintf(GFP_KERNEL, "%llx-%s", (u64)range->start, slot);
+	if (!kdev->serial)
+		goto out_put;
+	ret = badblocks_init(&kdev->bad, 1);
+	if (ret)
 		goto out_put;
 	ret = dev_set_name(&kdev->dev, "karray%d", kdev->id);
 	if (ret)
@@ -433,10 +486,11 @@ void karray_destroy(struct karray_dev *kdev)
 	int id = kdev->id;
 
 	device_lock(&kdev->dev);
-	was_online = kdev->state == KARRAY_ONLINE;
-	karray_set_state(kdev, KARRAY_DEAD);
 	spin_lock(&kdev->lock);
-	busy = karray_list_users(kdev, users);
+	was_online = kdev->state == KARRAY_ONLINE;
+	busy = karray_nr_users(kdev);
+	karray_list_users(kdev, users);
+	WRITE_ONCE(kdev->state, KARRAY_DEAD);
 	spin_unlock(&kdev->lock);
 	if (was_online && busy)
 		dev_warn(&kdev->dev, "removed by force, users get errors: %s\n",
@@ -455,6 +509,9 @@ static int __init karray_init(void)
 {
 	int i, ret;
 
+	ret = karray_settings_init();
+	if (ret)
+		return ret;
 	ret = bus_register(&karray_bus);
 	if (ret)
 		return ret;

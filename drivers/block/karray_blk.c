@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /dev/karrayb0, /dev/karrayb1, ...: the memory as a blk-mq disk.
+ * /dev/karrayb0, /dev/karrayb1, ...: the memory as a disk.
  *
- * A request is carried out where it is queued: memcpy between its pages and the
- * mapping (or memset), then completion, on the submitting CPU. Nothing is
- * allocated on the way, so writeback and swap can't starve.
+ * I/O is carried out where it is submitted, on the submitting CPU: memcpy between
+ * the bio's pages and the mapping, or memset, then completion. Nothing is allocated
+ * on the way, so writeback and swap can't starve, and nothing is ever in flight,
+ * so there's nothing to time out.
+ *
+ * queue_mode says what comes here: requests by blk-mq (mq), several at a time where
+ * the submitter has a plug, or bios straight from the submitter (bio), without
+ * tags, schedulers or queues, for fewer instructions.
  *
  * Lifetime: an open counts as a user of the karray_dev. struct karray_blk lives
  * until the gendisk is released, which may be long after the memory has gone:
@@ -16,6 +21,7 @@
 #include <linux/blk-mq.h>
 #include <linux/highmem.h>
 #include <linux/module.h>
+#include <linux/part_stat.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
@@ -24,23 +30,27 @@
 
 /*
  * The most a request may move or zero, in sectors. Requests run to their end with
- * preemption by the scheduler's tick at best, so this bounds latency.
+ * preemption by the scheduler's tick at best, so this bounds latency. Bios may be
+ * larger, but give way to others in between.
  */
 #define KARRAY_BLK_MAX_SECTORS	(SZ_16M >> SECTOR_SHIFT)
 
-#define KARRAY_BLK_MAX_DEPTH	10240	/* the block layer's */
+/* System RAM for a disk's requests, unless their number is set. */
+#define KARRAY_BLK_REQUESTS_BYTES	SZ_512K
 
-static unsigned int karray_blk_nr_queues;
-module_param_named(nr_queues, karray_blk_nr_queues, uint, 0444);
-MODULE_PARM_DESC(nr_queues, "Hardware queues of a disk (0: one for each CPU, the default)");
-
-static unsigned int karray_blk_queue_depth = 128;
-module_param_named(queue_depth, karray_blk_queue_depth, uint, 0444);
-MODULE_PARM_DESC(queue_depth, "Requests that a hardware queue holds, 1 to 10240 (default: 128)");
+/*
+ * The pieces of a bio's data, from @iter on: whole bvecs of many pages, unless each
+ * page must be mapped.
+ */
+#ifdef CONFIG_HIGHMEM
+#define karray_blk_bvec(bio, iter)	bvec_iter_bvec((bio)->bi_io_vec, iter)
+#else
+#define karray_blk_bvec(bio, iter)	mp_bvec_iter_bvec((bio)->bi_io_vec, iter)
+#endif
 
 /**
  * struct karray_blk - a disk
- * @tag_set: its requests, on the memory's NUMA node
+ * @tag_set: its requests, on the memory's NUMA node; mq only
  * @disk: the gendisk
  * @kdev: whose memory it shows; a reference is held until the disk is released
  */
@@ -50,52 +60,216 @@ struct karray_blk {
 	struct karray_dev *kdev;
 };
 
-/* The block layer has checked that @rq ends within the disk. */
-static blk_status_t karray_blk_do_request(struct karray_dev *kdev,
-					  struct request *rq)
+static u64 karray_blk_pos(const struct bio *bio)
 {
-	void *mem = kdev->virt + ((loff_t)blk_rq_pos(rq) << SECTOR_SHIFT);
-	struct req_iterator iter;
-	struct bio_vec bv;
+	return (u64)bio->bi_iter.bi_sector << SECTOR_SHIFT;
+}
 
-	switch (req_op(rq)) {
-	case REQ_OP_READ:
-		rq_for_each_segment(bv, rq, iter) {
-			memcpy_to_bvec(&bv, mem);
-			mem += bv.bv_len;
-		}
-		return BLK_STS_OK;
+static blk_status_t karray_blk_read(struct karray_dev *kdev,
+				    const struct bio *bio)
+{
+	struct bvec_iter iter = bio->bi_iter;
+	u64 pos = karray_blk_pos(bio);
+
+	if (karray_mem_has_bad(kdev) &&
+	    karray_mem_readable(kdev, pos, iter.bi_size) < iter.bi_size)
+		return BLK_STS_IOERR;
+
+	while (iter.bi_size) {
+		struct bio_vec bv = karray_blk_bvec(bio, iter);
+		void *to = bvec_kmap_local(&bv);
+		size_t done = karray_mem_read(kdev, to, pos, bv.bv_len);
+
+		kunmap_local(to);
+		if (unlikely(done < bv.bv_len))
+			return BLK_STS_IOERR;
+		flush_dcache_page(bv.bv_page);
+		pos += bv.bv_len;
+		bvec_iter_advance_single(bio->bi_io_vec, &iter, bv.bv_len);
+	}
+	return BLK_STS_OK;
+}
+
+static void karray_blk_write(struct karray_dev *kdev, const struct bio *bio)
+{
+	void *to = kdev->virt + karray_blk_pos(bio);
+	struct bvec_iter iter = bio->bi_iter;
+
+	while (iter.bi_size) {
+		struct bio_vec bv = karray_blk_bvec(bio, iter);
+		void *from = bvec_kmap_local(&bv);
+
+		memcpy(to, from, bv.bv_len);
+		kunmap_local(from);
+		to += bv.bv_len;
+		bvec_iter_advance_single(bio->bi_io_vec, &iter, bv.bv_len);
+	}
+}
+
+/* What isn't a read. */
+static blk_status_t karray_blk_change(struct karray_dev *kdev, struct bio *bio)
+{
+	unsigned int len = bio->bi_iter.bi_size;
+	u64 pos = karray_blk_pos(bio);
+
+	if (unlikely(kdev->settings.read_only))
+		return BLK_STS_IOERR;
+
+	switch (bio_op(bio)) {
 	case REQ_OP_WRITE:
-		rq_for_each_segment(bv, rq, iter) {
-			memcpy_from_bvec(mem, &bv);
-			mem += bv.bv_len;
-		}
-		return BLK_STS_OK;
+		karray_blk_write(kdev, bio);
+		break;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
-		memset(mem, 0, blk_rq_bytes(rq));
-		return BLK_STS_OK;
-	case REQ_OP_FLUSH:
-		return BLK_STS_OK;
+		memset(kdev->virt + pos, 0, len);
+		break;
 	default:
 		return BLK_STS_NOTSUPP;
 	}
+	if (karray_mem_has_bad(kdev))
+		karray_mem_clear_bad(kdev, pos, len);
+	return BLK_STS_OK;
+}
+
+/* The block layer has checked that @bio ends within the disk. */
+static __always_inline blk_status_t karray_blk_do_bio(struct karray_dev *kdev,
+						      struct bio *bio)
+{
+	if (bio_op(bio) == REQ_OP_READ)
+		return karray_blk_read(kdev, bio);
+	return karray_blk_change(kdev, bio);
+}
+
+/*
+ * Requests are ended without blk_mq_start_request(), which is there for what can be
+ * in flight: it arms the timeout.
+ */
+static blk_status_t karray_blk_do_request(struct karray_dev *kdev,
+					  struct request *rq)
+{
+	struct bio *bio;
+
+	__rq_for_each_bio(bio, rq) {
+		blk_status_t status = karray_blk_do_bio(kdev, bio);
+
+		if (status != BLK_STS_OK)
+			return status;
+	}
+	return BLK_STS_OK;
 }
 
 static blk_status_t karray_blk_queue_rq(struct blk_mq_hw_ctx *hctx,
 					const struct blk_mq_queue_data *bd)
 {
-	struct karray_blk *blk = hctx->queue->queuedata;
-	struct request *rq = bd->rq;
+	const struct karray_blk *blk = hctx->queue->queuedata;
 
-	blk_mq_start_request(rq);
-	blk_mq_end_request(rq, karray_blk_do_request(blk->kdev, rq));
+	blk_mq_end_request(bd->rq, karray_blk_do_request(blk->kdev, bd->rq));
 	return BLK_STS_OK;
 }
 
+/* Several at a time, all of one disk, whose tags are given back together. */
+static void karray_blk_queue_rqs(karray_rq_list *rqs)
+{
+	DEFINE_IO_COMP_BATCH(done);
+	struct request *rq;
+
+	while ((rq = rq_list_pop(rqs))) {
+		const struct karray_blk *blk = rq->q->queuedata;
+		blk_status_t status = karray_blk_do_request(blk->kdev, rq);
+
+		if (!blk_mq_add_to_batch(rq, &done, status != BLK_STS_OK,
+					 blk_mq_end_request_batch))
+			blk_mq_end_request(rq, status);
+	}
+	blk_mq_end_request_batch(&done);
+}
+
+/* All is done before anybody could ask for it. */
+static int karray_blk_poll(struct blk_mq_hw_ctx *hctx,
+			   struct io_comp_batch *iob)
+{
+	return 0;
+}
+
+/*
+ * Queues for polled I/O come after the others. (In a crash dump's kernel the block
+ * layer cuts the set down to a single map.)
+ */
+static void karray_blk_map_queues(struct blk_mq_tag_set *set)
+{
+	const struct karray_blk *blk = set->driver_data;
+	unsigned int poll_queues = set->nr_maps > HCTX_TYPE_POLL ?
+				   blk->kdev->settings.poll_queues : 0;
+	unsigned int nr_queues = set->nr_hw_queues - poll_queues;
+	unsigned int i;
+
+	for (i = 0; i < set->nr_maps; i++)
+		set->map[i].nr_queues = 0;	/* use the default's */
+	set->map[HCTX_TYPE_DEFAULT].nr_queues = nr_queues;
+	blk_mq_map_queues(&set->map[HCTX_TYPE_DEFAULT]);
+	if (poll_queues) {
+		set->map[HCTX_TYPE_POLL].nr_queues = poll_queues;
+		set->map[HCTX_TYPE_POLL].queue_offset = nr_queues;
+		blk_mq_map_queues(&set->map[HCTX_TYPE_POLL]);
+	}
+}
+
 static const struct blk_mq_ops karray_blk_mq_ops = {
-	.queue_rq = karray_blk_queue_rq,
+	.queue_rq	= karray_blk_queue_rq,
+	.queue_rqs	= karray_blk_queue_rqs,
+	.poll		= karray_blk_poll,
+	.map_queues	= karray_blk_map_queues,
 };
+
+/*
+ * The time in which at least one I/O was being done. bd_stamp is when it was last
+ * added to; an I/O adds what of its own time comes after that.
+ */
+static void karray_blk_account_busy(struct block_device *part,
+				    unsigned long start, unsigned long now)
+{
+	unsigned long stamp = READ_ONCE(part->bd_stamp);
+
+	if (time_after(now, stamp) &&
+	    try_cmpxchg(&part->bd_stamp, &stamp, now))
+		__part_stat_add(part, io_ticks,
+				min(now - stamp, now - start));
+}
+
+/*
+ * I/O statistics of a bio that began at @start, jiffies, and has been done, for its
+ * partition and the disk: what bio_start_io_acct() and bio_end_io_acct() do, in one
+ * step, since it was never in flight.
+ */
+static void karray_blk_account(struct bio *bio, unsigned long start)
+{
+	struct block_device *part = bio->bi_bdev;
+	const int group = op_stat_group(bio_op(bio));
+	unsigned long now = READ_ONCE(jiffies);
+
+	part_stat_lock();
+	part_stat_inc(part, ios[group]);
+	part_stat_add(part, sectors[group], bio_sectors(bio));
+	if (unlikely(now != start)) {
+		part_stat_add(part, nsecs[group], jiffies_to_nsecs(now - start));
+		karray_blk_account_busy(part, start, now);
+		if (bdev_is_partition(part))
+			karray_blk_account_busy(bdev_whole(part), start, now);
+	}
+	part_stat_unlock();
+}
+
+static void karray_blk_submit_bio(struct bio *bio)
+{
+	struct gendisk *disk = bio->bi_bdev->bd_disk;
+	struct karray_blk *blk = disk->private_data;
+	unsigned long start = READ_ONCE(jiffies);
+
+	bio->bi_status = karray_blk_do_bio(blk->kdev, bio);
+	if (blk_queue_io_stat(disk->queue))
+		karray_blk_account(bio, start);
+	bio_endio(bio);
+}
 
 static int karray_blk_open(struct gendisk *disk, blk_mode_t mode)
 {
@@ -124,18 +298,89 @@ static void karray_blk_free_disk(struct gendisk *disk)
 
 KARRAY_BLK_OPEN_RELEASE(karray_blk_open, karray_blk_release)
 
-static const struct block_device_operations karray_blk_fops = {
+static const struct block_device_operations karray_blk_mq_fops = {
 	.owner		= THIS_MODULE,
 	.open		= karray_blk_op(karray_blk_open),
 	.release	= karray_blk_op(karray_blk_release),
 	.free_disk	= karray_blk_free_disk,
 };
 
+static const struct block_device_operations karray_blk_bio_fops = {
+	.owner		= THIS_MODULE,
+	.open		= karray_blk_op(karray_blk_open),
+	.release	= karray_blk_op(karray_blk_release),
+	.free_disk	= karray_blk_free_disk,
+	.submit_bio	= karray_blk_submit_bio,
+};
+
+/*
+ * How deep the queues are unless told: 256 lets a full plug get its tags at once
+ * (sbitmap's words have 64 bits then), and many queues share a budget of memory.
+ */
+static unsigned int karray_blk_auto_depth(unsigned int nr_queues)
+{
+	size_t request = ALIGN(sizeof(struct request), L1_CACHE_BYTES);
+	unsigned int fit = KARRAY_BLK_REQUESTS_BYTES / (nr_queues * request);
+
+	return clamp(fit, 32U, 256U);
+}
+
+static int karray_blk_alloc_mq_disk(struct karray_blk *blk,
+				    struct queue_limits *lim)
+{
+	const struct karray_settings *settings = &blk->kdev->settings;
+	unsigned int nr_queues = settings->nr_queues ?: num_possible_cpus();
+	struct blk_mq_tag_set *set = &blk->tag_set;
+	int ret;
+
+	set->ops = &karray_blk_mq_ops;
+	set->nr_hw_queues = nr_queues + settings->poll_queues;
+	set->nr_maps = settings->poll_queues ? HCTX_MAX_TYPES : 1;
+	set->queue_depth = settings->queue_depth ?:
+			   karray_blk_auto_depth(set->nr_hw_queues);
+	set->numa_node = dev_to_node(&blk->kdev->dev);
+	set->flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	set->driver_data = blk;
+	ret = blk_mq_alloc_tag_set(set);
+	if (ret)
+		return ret;
+
+	blk->disk = blk_mq_alloc_disk(set, lim, blk);
+	if (IS_ERR(blk->disk)) {
+		blk_mq_free_tag_set(set);
+		return PTR_ERR(blk->disk);
+	}
+	blk->disk->fops = &karray_blk_mq_fops;
+	/* A merge costs more than it saves where the copy is all the work. */
+	blk_queue_flag_set(QUEUE_FLAG_NOMERGES, blk->disk->queue);
+	return 0;
+}
+
+static int karray_blk_alloc_bio_disk(struct karray_blk *blk,
+				     struct queue_limits *lim)
+{
+	lim->features |= BLK_FEAT_IO_STAT | BLK_FEAT_NOWAIT;
+	blk->disk = blk_alloc_disk(lim, dev_to_node(&blk->kdev->dev));
+	if (IS_ERR(blk->disk))
+		return PTR_ERR(blk->disk);
+	blk->disk->fops = &karray_blk_bio_fops;
+	return 0;
+}
+
+/* The last step back: the struct goes with the disk, or with its last opener. */
+static void karray_blk_put_disk(struct karray_blk *blk)
+{
+	if (queue_is_mq(blk->disk->queue))
+		blk_mq_free_tag_set(&blk->tag_set);
+	put_disk(blk->disk);
+}
+
 static int karray_blk_attach(struct karray_dev *kdev)
 {
+	const struct karray_settings *settings = &kdev->settings;
 	struct queue_limits lim = {
 		.features		= BLK_FEAT_SYNCHRONOUS,
-		.logical_block_size	= SECTOR_SIZE,
+		.logical_block_size	= settings->logical_block_size,
 		.physical_block_size	= PAGE_SIZE,
 		.max_hw_sectors		= KARRAY_BLK_MAX_SECTORS,
 		.max_hw_discard_sectors	= KARRAY_BLK_MAX_SECTORS,
@@ -145,38 +390,29 @@ static int karray_blk_attach(struct karray_dev *kdev)
 		.max_segments		= USHRT_MAX,
 		.dma_alignment		= 3,
 	};
-	int node = dev_to_node(&kdev->dev);
 	struct karray_blk *blk;
-	struct gendisk *disk;
 	int ret;
 
-	blk = kzalloc_node(sizeof(*blk), GFP_KERNEL, node);
+	blk = kzalloc_node(sizeof(*blk), GFP_KERNEL, dev_to_node(&kdev->dev));
 	if (!blk)
 		return -ENOMEM;
 	blk->kdev = kdev;
 	get_device(&kdev->dev);
 
-	blk->tag_set.ops = &karray_blk_mq_ops;
-	blk->tag_set.nr_hw_queues = karray_blk_nr_queues ?: num_possible_cpus();
-	blk->tag_set.queue_depth = karray_blk_queue_depth;
-	blk->tag_set.numa_node = node;
-	blk->tag_set.flags = BLK_MQ_F_NO_SCHED_BY_DEFAULT;
-	ret = blk_mq_alloc_tag_set(&blk->tag_set);
+	if (settings->queue_mode == KARRAY_QUEUE_BIO)
+		ret = karray_blk_alloc_bio_disk(blk, &lim);
+	else
+		ret = karray_blk_alloc_mq_disk(blk, &lim);
 	if (ret)
 		goto out_free;
 
-	disk = blk_mq_alloc_disk(&blk->tag_set, &lim, blk);
-	if (IS_ERR(disk)) {
-		ret = PTR_ERR(disk);
-		goto out_free_tag_set;
-	}
-	disk->fops = &karray_blk_fops;
-	disk->private_data = blk;
-	snprintf(disk->disk_name, DISK_NAME_LEN, "karrayb%d", kdev->id);
-	set_capacity(disk, kdev->range.size >> SECTOR_SHIFT);
-	blk->disk = disk;
+	blk->disk->private_data = blk;
+	blk->disk->bb = &kdev->bad;
+	snprintf(blk->disk->disk_name, DISK_NAME_LEN, "karrayb%d", kdev->id);
+	set_capacity(blk->disk, kdev->range.size >> SECTOR_SHIFT);
+	set_disk_ro(blk->disk, settings->read_only);
 
-	ret = device_add_disk(&kdev->dev, disk, NULL);
+	ret = device_add_disk(&kdev->dev, blk->disk, NULL);
 	if (ret)
 		goto out_put_disk;
 	kdev->blk = blk;
@@ -184,9 +420,7 @@ static int karray_blk_attach(struct karray_dev *kdev)
 
 out_put_disk:
 	/* A disk that was never added doesn't call free_disk. */
-	put_disk(disk);
-out_free_tag_set:
-	blk_mq_free_tag_set(&blk->tag_set);
+	karray_blk_put_disk(blk);
 out_free:
 	karray_blk_free(blk);
 	return ret;
@@ -198,23 +432,11 @@ static void karray_blk_detach(struct karray_dev *kdev)
 
 	kdev->blk = NULL;
 	del_gendisk(blk->disk);
-	blk_mq_free_tag_set(&blk->tag_set);
-	put_disk(blk->disk);	/* blk is gone, or goes with the last opener */
+	karray_blk_put_disk(blk);
 }
 
 static int karray_blk_init(void)
 {
-	if (!karray_blk_queue_depth ||
-	    karray_blk_queue_depth > KARRAY_BLK_MAX_DEPTH) {
-		pr_err("queue_depth=%u is not within 1 to %u\n",
-		       karray_blk_queue_depth, KARRAY_BLK_MAX_DEPTH);
-		return -EINVAL;
-	}
-	if (karray_blk_nr_queues > num_possible_cpus()) {
-		pr_err("nr_queues=%u is more than this machine's %u CPUs\n",
-		       karray_blk_nr_queues, num_possible_cpus());
-		return -EINVAL;
-	}
 	return 0;
 }
 

@@ -14,6 +14,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/blk_types.h>
 #include <linux/cdev.h>
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -48,12 +49,20 @@ static struct class karray_chr_class = {
 	.name = "karray",
 };
 
+/* How much of a piece can be moved before it meets bad memory. */
+static size_t karray_chr_movable(struct karray_dev *kdev, u64 pos, size_t len,
+				 const struct iov_iter *iter)
+{
+	return iov_iter_rw(iter) == READ ? karray_mem_readable(kdev, pos, len) :
+					   karray_mem_writable(kdev, pos, len);
+}
+
 /*
- * One piece, which may come out short, even empty, where user memory is not there.
- * The caller has checked that it ends within the memory, so the usercopy hardening
- * has nothing to add.
+ * One piece, which may come out short, even empty, where user memory is not there
+ * or ours is bad. The caller has checked that it ends within the memory, so the
+ * usercopy hardening has nothing to add.
  *
- * Return: bytes copied, or -ENODEV.
+ * Return: bytes copied, -EIO or -ENODEV.
  */
 static ssize_t karray_chr_copy(struct karray_dev *kdev, loff_t pos, size_t len,
 			       struct iov_iter *iter)
@@ -61,14 +70,33 @@ static ssize_t karray_chr_copy(struct karray_dev *kdev, loff_t pos, size_t len,
 	int cookie = karray_read_lock();
 	ssize_t ret = -ENODEV;
 
-	if (karray_alive(kdev)) {
-		pagefault_disable();
-		if (iov_iter_rw(iter) == READ)
-			ret = _copy_to_iter(kdev->virt + pos, len, iter);
-		else
-			ret = _copy_from_iter(kdev->virt + pos, len, iter);
-		pagefault_enable();
+	if (!karray_alive(kdev))
+		goto out;
+
+	ret = -EIO;
+	len = karray_chr_movable(kdev, pos, len, iter);
+	if (!len)
+		goto out;
+
+	pagefault_disable();
+	if (iov_iter_rw(iter) == READ)
+		ret = _copy_mc_to_iter(kdev->virt + pos, len, iter);
+	else
+		ret = _copy_from_iter(kdev->virt + pos, len, iter);
+	pagefault_enable();
+
+	if (iov_iter_rw(iter) == WRITE && karray_mem_has_bad(kdev)) {
+		karray_mem_clear_bad(kdev, pos, ret);
+		if (ret < len) {
+			/* Sectors are mended as a whole: go back to its start. */
+			size_t part = min_t(size_t, ret, (pos + ret) &
+							 (SECTOR_SIZE - 1));
+
+			iov_iter_revert(iter, part);
+			ret -= part;
+		}
 	}
+out:
 	karray_read_unlock(cookie);
 	return ret;
 }
@@ -77,32 +105,41 @@ static ssize_t karray_chr_copy(struct karray_dev *kdev, loff_t pos, size_t len,
  * Up to a page by way of @page, so that the copy from or to user memory may fault,
  * and always gets on or fails.
  *
- * Return: bytes copied, -EFAULT or -ENODEV.
+ * Return: bytes copied, -EFAULT, -EIO or -ENODEV.
  */
 static ssize_t karray_chr_bounce(struct karray_dev *kdev, loff_t pos, size_t len,
 				 struct iov_iter *iter, void *page)
 {
 	bool read = iov_iter_rw(iter) == READ;
 	ssize_t ret = -ENODEV;
+	size_t copied = 0;
 	int cookie;
 
 	len = min_t(size_t, len, PAGE_SIZE);
 	if (!read) {
-		len = copy_from_iter(page, len, iter);
-		if (!len)
+		copied = copy_from_iter(page, len, iter);
+		if (!copied)
 			return -EFAULT;
+		len = copied;
 	}
+
 	cookie = karray_read_lock();
 	if (karray_alive(kdev)) {
-		if (read)
-			memcpy(page, kdev->virt + pos, len);
-		else
+		len = karray_chr_movable(kdev, pos, len, iter);
+		if (read) {
+			len = karray_mem_read(kdev, page, pos, len);
+		} else {
 			memcpy(kdev->virt + pos, page, len);
-		ret = len;
+			karray_mem_clear_bad(kdev, pos, len);
+		}
+		ret = len ?: -EIO;
 	}
 	karray_read_unlock(cookie);
+
 	if (read && ret > 0)
-		ret = copy_to_iter(page, len, iter) ?: -EFAULT;
+		ret = copy_to_iter(page, ret, iter) ?: -EFAULT;
+	else if (!read && ret > 0)
+		iov_iter_revert(iter, copied - ret);
 	return ret;
 }
 
@@ -162,16 +199,18 @@ static ssize_t karray_chr_read_iter(struct kiocb *iocb, struct iov_iter *to)
 static void karray_chr_trace_write(struct karray_dev *kdev, loff_t pos,
 				   size_t size, ssize_t ret)
 {
-	const void *data = NULL;
+	char data[KARRAY_TRACE_MSG];
+	size_t len = 0;
 	int cookie;
 
 	if (!trace_karray_write_enabled())
 		return;
 	cookie = karray_read_lock();
 	if (ret > 0 && karray_alive(kdev))
-		data = kdev->virt + pos;
-	trace_karray_write(kdev, pos, size, data, ret);
+		len = karray_mem_read(kdev, data, pos,
+				      min_t(size_t, ret, sizeof(data)));
 	karray_read_unlock(cookie);
+	trace_karray_write(kdev, pos, size, data, len, ret);
 }
 
 static ssize_t karray_chr_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -231,6 +270,11 @@ static int karray_chr_open(struct inode *inode, struct file *file)
 	ret = karray_get_user(kdev, KARRAY_CHR);
 	if (ret)
 		return ret;
+	/* A user keeps the settings as they are. */
+	if (kdev->settings.read_only && (file->f_mode & FMODE_WRITE)) {
+		karray_put_user(kdev, KARRAY_CHR);
+		return -EROFS;
+	}
 	get_device(&kdev->dev);
 	file->private_data = kdev;
 	file->f_mode |= FMODE_NOWAIT | FMODE_CAN_ODIRECT;

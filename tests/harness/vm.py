@@ -135,13 +135,17 @@ class VM:
     @cmdline:    more for the kernel's command line
     @qemu_args:  more for QEMU's
     @trace_log:  where the guest's karray trace goes
+    @accel:      QEMU's accelerator; by default what KARRAY_ACCEL says, or KVM where that
+                 works, or TCG
+    @cpu:        QEMU's model of the CPU
     @parallel:   emulate the CPUs side by side, for tests that need races. QEMU before
                  8.1 then loses a kernel's change of its own code now and then: an
                  "int3" oops, or a hang
     """
 
     def __init__(self, name, kernel=None, dimms=(('hp_dimm0', '2G'),), memhotplug=False, cmdline='',
-                 smp=2, mem='1G', slots=8, maxmem='32G', qemu_args=(), trace_log=None, parallel=False):
+                 smp=2, mem='1G', slots=8, maxmem='32G', qemu_args=(), trace_log=None, parallel=False,
+                 accel=None, cpu=None):
         self.name = name
         self.kernel = kernel or os.environ.get('KARRAY_KERNEL') or DEFAULT_KERNEL
         self.build = BUILD / self.kernel
@@ -151,9 +155,10 @@ class VM:
         self.smp, self.mem, self.slots, self.maxmem = smp, mem, slots, maxmem
         self.qemu_args = list(qemu_args)
         self.trace_log = trace_log or self.dir / 'ftrace.log'
-        self.accel = (os.environ.get('KARRAY_ACCEL') or
+        self.accel = (accel or os.environ.get('KARRAY_ACCEL') or
                       ('kvm' if kvm_works() else
                        f'tcg,thread={"multi" if parallel else "single"}'))
+        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else 'max')
         self.events = []
         self._backends = {}         # DIMM: its memory backend
         self._backend_count = 0
@@ -173,8 +178,7 @@ class VM:
 
     def machine_args(self):
         """The arguments that make the machine, without its connections to the host."""
-        args = ['-machine', 'q35', '-accel', self.accel,
-                '-cpu', 'host' if self.accel.startswith('kvm') else 'max',
+        args = ['-machine', 'q35', '-accel', self.accel, '-cpu', self.cpu,
                 '-smp', str(self.smp), '-m', f'{self.mem},slots={self.slots},maxmem={self.maxmem}',
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
                 '-kernel', str(BUILD / 'kernels' / self.kernel / 'vmlinuz'),

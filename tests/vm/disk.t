@@ -13,8 +13,8 @@ with guest_test(dimms=[('hp_dimm0', '512M')]) as (t, vm):
         return vm.sh(f'cat {QUEUE}/{name}').out.strip()
 
     t.like(queue('scheduler'), r'\[none\]', 'no scheduler')
-    t.is_(vm.sh('ls /sys/block/karrayb0/mq').out.split(), ['0', '1'],
-          'a hardware queue for each of two CPUs')
+    t.is_(vm.sh('ls /sys/block/karrayb0/mq').out.split(), ['0', '1', '2'],
+          'a hardware queue for each of two CPUs, and one for polled I/O')
     t.is_(queue('rotational'), '0', 'not rotational')
     t.is_(queue('add_random'), '0', 'no source of randomness')
     t.is_(queue('write_cache'), 'write through', 'no volatile cache')

@@ -7,12 +7,17 @@ import sys
 from harness import Tap, guest_test
 
 WRONG = [
-    ('queue_depth=0', 'karray: queue_depth=0 is not within 1 to 10240'),
-    ('queue_depth=10241', 'karray: queue_depth=10241 is not within 1 to 10240'),
-    ('queue_depth=4294967295', 'queue_depth=4294967295 is not within 1 to 10240'),
+    ('queue_depth=10241', 'karray: queue_depth=10241 is more than 10240'),
+    ('queue_depth=4294967295', 'queue_depth=4294967295 is more than 10240'),
     ('queue_depth=-1', "invalid for parameter `queue_depth'"),
     ('queue_depth=many', "invalid for parameter `queue_depth'"),
     ('nr_queues=3', "karray: nr_queues=3 is more than this machine's 2 CPUs"),
+    ('poll_queues=3', "karray: poll_queues=3 is more than this machine's 2 CPUs"),
+    ('logical_block_size=513', 'karray: logical_block_size=513 is not 512, 1024, 2048 or'),
+    ('logical_block_size=256', 'karray: logical_block_size=256 is not 512, 1024, 2048 or'),
+    ('logical_block_size=8192', 'karray: logical_block_size=8192 is not 512, 1024, 2048 or'),
+    ('queue_mode=rq', 'karray: queue_mode=rq is not mq or bio'),
+    ('read_only=maybe', "invalid for parameter `read_only'"),
     ('nr_queues=', "invalid for parameter `nr_queues'"),
 ]
 
@@ -45,8 +50,8 @@ with guest_test(tap=tap, dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M'),
           1, 'another try fails as well')
     vm.sh('/root/karray_test /dev/karray2')
 
-    t.is_(vm.sh('ls /sys/block/karrayb0/mq').out.split(), ['0'],
-          'nr_queues is obeyed')
+    t.is_(vm.sh('ls /sys/block/karrayb0/mq').out.split(), ['0', '1'],
+          'nr_queues is obeyed (and there is a queue for polled I/O)')
     t.is_(vm.sh('cat /sys/block/karrayb0/mq/0/nr_tags').out.strip(), '16',
           'queue_depth is obeyed')
 

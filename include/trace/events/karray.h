@@ -155,13 +155,13 @@ TRACE_EVENT(karray_read,
 		  __entry->id, __entry->size, __entry->offset, __entry->ret)
 );
 
-/* @data is what was written, @ret bytes, or NULL. */
+/* @data is what was written, or the first @len bytes of it. */
 TRACE_EVENT(karray_write,
 
 	TP_PROTO(struct karray_dev *kdev, loff_t offset, size_t size,
-		 const void *data, ssize_t ret),
+		 const void *data, size_t len, ssize_t ret),
 
-	TP_ARGS(kdev, offset, size, data, ret),
+	TP_ARGS(kdev, offset, size, data, len, ret),
 
 	TP_STRUCT__entry(
 		__field(int, id)
@@ -172,14 +172,16 @@ TRACE_EVENT(karray_write,
 	),
 
 	TP_fast_assign(
-		size_t shown = data ? min_t(size_t, ret, KARRAY_TRACE_MSG) : 0;
+		size_t shown;
 
 		__entry->id = kdev->id;
 		__entry->offset = offset;
 		__entry->size = size;
 		__entry->ret = ret;
 		/* Printable ASCII stays, quotes and backslashes aside. */
-		shown = string_escape_mem(data, shown, __entry->msg,
+		shown = string_escape_mem(data, min_t(size_t, len,
+						      KARRAY_TRACE_MSG),
+					  __entry->msg,
 					  KARRAY_TRACE_MSG * 4,
 					  ESCAPE_NAP | ESCAPE_HEX |
 					  ESCAPE_APPEND, "\"\\");

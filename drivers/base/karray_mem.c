@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bad memory. A read that meets an uncorrectable error ends there, and the sector
+ * goes on the device's list of bad ones, which the disk shows as its "badblocks"
+ * (and takes from there by hand). Whoever reads asks the list first, so that an
+ * error is met once. Writing a sector in full is what makes memory good again, and
+ * takes it off the list.
+ *
+ * The list has a lock of its own, in struct badblocks. A sector that turns bad
+ * between the question and the copy is met by the copy.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/blk_types.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
+
+#include "karray.h"
+
+/**
+ * karray_mem_poisoned - note an uncorrectable error
+ * @kdev: the device
+ * @pos: offset of a byte that can't be read
+ *
+ * Context: any.
+ */
+void karray_mem_poisoned(struct karray_dev *kdev, u64 pos)
+{
+	badblocks_set(&kdev->bad, pos >> SECTOR_SHIFT, 1, 1);
+	dev_err_ratelimited(&kdev->dev,
+			    "memory error at 0x%llx: sector %llu is bad until it is written\n",
+			    (u64)kdev->range.start + pos, pos >> SECTOR_SHIFT);
+}
+
+/* Offset of the first bad byte in sectors @first to @last, or U64_MAX. */
+static u64 karray_mem_first_bad(struct karray_dev *kdev, u64 first, u64 last)
+{
+	sector_t bad;
+	int len;
+
+	if (!badblocks_check(&kdev->bad, first, last - first + 1, &bad, &len))
+		return U64_MAX;
+	return (u64)bad << SECTOR_SHIFT;
+}
+
+/**
+ * karray_mem_readable - how far reading gets before it meets what is bad
+ * @kdev: the device
+ * @pos: offset, bytes
+ * @len: bytes, at least 1 and less than 1 TiB
+ *
+ * Context: any.
+ * Return: @len or less; 0 where @pos itself is bad.
+ */
+size_t karray_mem_readable(struct karray_dev *kdev, u64 pos, size_t len)
+{
+	u64 bad;
+
+	if (!karray_mem_has_bad(kdev))
+		return len;
+	bad = karray_mem_first_bad(kdev, pos >> SECTOR_SHIFT,
+				   (pos + len - 1) >> SECTOR_SHIFT);
+	return min_t(u64, len, max(bad, pos) - pos);
+}
+
+/**
+ * karray_mem_writable - how far writing gets before it would mend a sector in part
+ * @kdev: the device
+ * @pos: offset, bytes
+ * @len: bytes, at least 1
+ *
+ * Only the sectors at both ends can be written in part, and they must not be bad
+ * then.
+ *
+ * Context: any.
+ * Return: @len or less; 0 where it begins with such a sector.
+ */
+size_t karray_mem_writable(struct karray_dev *kdev, u64 pos, size_t len)
+{
+	u64 end = pos + len;
+	u64 first = pos >> SECTOR_SHIFT;
+	u64 last = (end - 1) >> SECTOR_SHIFT;
+	bool head = pos & (SECTOR_SIZE - 1);
+	bool tail = end & (SECTOR_SIZE - 1);
+
+	if (!karray_mem_has_bad(kdev))
+		return len;
+	if ((head || (tail && first == last)) &&
+	    karray_mem_first_bad(kdev, first, first) != U64_MAX)
+		return 0;
+	if (tail && karray_mem_first_bad(kdev, last, last) != U64_MAX)
+		return (last << SECTOR_SHIFT) - pos;
+	return len;
+}
+
+/**
+ * karray_mem_clear_bad - memory has been written
+ * @kdev: the device
+ * @pos: offset, bytes
+ * @len: bytes
+ *
+ * The sectors that lie in the range as a whole are good again.
+ *
+ * Context: interrupts on.
+ */
+void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len)
+{
+	u64 first = DIV_ROUND_UP_ULL(pos, SECTOR_SIZE);
+	u64 end = (pos + len) >> SECTOR_SHIFT;
+
+	if (karray_mem_has_bad(kdev) && first < end)
+		badblocks_clear(&kdev->bad, first, end - first);
+}
