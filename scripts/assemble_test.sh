@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Puts together what the guest has besides Debian's programs: karray.ko, the test
-# programs (tests/guest/*.c, linked statically), its scripts and the fio jobs, in
-# build/VERSION/overlay.
+# programs (tests/guest/*.c, linked statically) and modules (tests/kmod/*.c), its
+# scripts and the fio jobs, in build/VERSION/overlay.
 #
 # usage: assemble_test.sh [VERSION...]
 
@@ -34,18 +34,26 @@ build_programs() {
 	done
 }
 
+build_modules() {
+	local version=$1 dir=$BUILD/$1/kmod
+	mkdir -p "$dir"
+	cp -pu "$TOP"/tests/kmod/{Kbuild,*.c} "$dir/"
+	make -C "$BUILD/kernels/$version/headers" M="$dir" --no-print-directory -s modules ||
+		die "the tests' modules do not compile for $version"
+}
+
 assemble() {
-	local version=$1 root=$BUILD/$1/overlay/root source jobs=("$TOP"/fio-jobs/*.fio)
+	local version=$1 root=$BUILD/$1/overlay/root source
 
 	rm -rf "$BUILD/$version/overlay"
-	mkdir -p "$root/fio-jobs"
+	mkdir -p "$root"
 	cp "$guest/init" "$root/../init"
 	cp "$guest"/*.sh "$root/"
 	for source in "$guest"/*.c; do
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
-	[ ${#jobs[@]} = 0 ] || cp "${jobs[@]}" "$root/fio-jobs/"
-	cp "$BUILD/$version/karray.ko" "$root/"
+	cp -r "$TOP/fio-jobs" "$root/"
+	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"
 }
 
 select_kernels "$@"
@@ -53,5 +61,6 @@ ensure_packages gcc libc6-dev
 build_programs
 for version in "${versions[@]}"; do
 	[ -e "$BUILD/$version/karray.ko" ] || "$TOP/scripts/compile_karray.sh" "$version"
+	build_modules "$version"
 	assemble "$version"
 done

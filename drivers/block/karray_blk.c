@@ -4,8 +4,7 @@
  *
  * I/O is carried out where it is submitted, on the submitting CPU: memcpy between
  * the bio's pages and the mapping, or memset, then completion. Nothing is allocated
- * on the way, so writeback and swap can't starve, and nothing is ever in flight,
- * so there's nothing to time out.
+ * on the way, so writeback and swap can't starve, and nothing is ever in flight.
  *
  * queue_mode says what comes here: requests by blk-mq (mq), several at a time where
  * the submitter has a plug, or bios straight from the submitter (bio), without
@@ -31,22 +30,13 @@
 /*
  * The most a request may move or zero, in sectors. Requests run to their end with
  * preemption by the scheduler's tick at best, so this bounds latency. Bios may be
- * larger, but give way to others in between.
+ * larger, but give way to others after each piece, of so many bytes at most.
  */
 #define KARRAY_BLK_MAX_SECTORS	(SZ_16M >> SECTOR_SHIFT)
+#define KARRAY_BLK_PIECE	SZ_1M
 
 /* System RAM for a disk's requests, unless their number is set. */
 #define KARRAY_BLK_REQUESTS_BYTES	SZ_512K
-
-/*
- * The pieces of a bio's data, from @iter on: whole bvecs of many pages, unless each
- * page must be mapped.
- */
-#ifdef CONFIG_HIGHMEM
-#define karray_blk_bvec(bio, iter)	bvec_iter_bvec((bio)->bi_io_vec, iter)
-#else
-#define karray_blk_bvec(bio, iter)	mp_bvec_iter_bvec((bio)->bi_io_vec, iter)
-#endif
 
 /**
  * struct karray_blk - a disk
@@ -65,8 +55,30 @@ static u64 karray_blk_pos(const struct bio *bio)
 	return (u64)bio->bi_iter.bi_sector << SECTOR_SHIFT;
 }
 
-static blk_status_t karray_blk_read(struct karray_dev *kdev,
-				    const struct bio *bio)
+/*
+ * The next piece of a bio's data: a whole bvec of many pages, unless each page must
+ * be mapped.
+ */
+static struct bio_vec karray_blk_next(const struct bio *bio,
+				      struct bvec_iter iter)
+{
+	struct bio_vec bv = IS_ENABLED(CONFIG_HIGHMEM) ?
+			    bvec_iter_bvec(bio->bi_io_vec, iter) :
+			    mp_bvec_iter_bvec(bio->bi_io_vec, iter);
+
+	bv.bv_len = min_t(unsigned int, bv.bv_len, KARRAY_BLK_PIECE);
+	return bv;
+}
+
+/* After each piece. blk-mq's dispatch must not sleep. */
+static void karray_blk_give_way(struct bvec_iter iter, bool may_sleep)
+{
+	if (may_sleep && unlikely(iter.bi_size >= KARRAY_BLK_PIECE))
+		cond_resched();
+}
+
+static __always_inline blk_status_t
+karray_blk_read(struct karray_dev *kdev, const struct bio *bio, bool may_sleep)
 {
 	struct bvec_iter iter = bio->bi_iter;
 	u64 pos = karray_blk_pos(bio);
@@ -76,7 +88,7 @@ static blk_status_t karray_blk_read(struct karray_dev *kdev,
 		return BLK_STS_IOERR;
 
 	while (iter.bi_size) {
-		struct bio_vec bv = karray_blk_bvec(bio, iter);
+		struct bio_vec bv = karray_blk_next(bio, iter);
 		void *to = bvec_kmap_local(&bv);
 		size_t done = karray_mem_read(kdev, to, pos, bv.bv_len);
 
@@ -86,28 +98,34 @@ static blk_status_t karray_blk_read(struct karray_dev *kdev,
 		flush_dcache_page(bv.bv_page);
 		pos += bv.bv_len;
 		bvec_iter_advance_single(bio->bi_io_vec, &iter, bv.bv_len);
+		karray_blk_give_way(iter, may_sleep);
 	}
 	return BLK_STS_OK;
 }
 
-static void karray_blk_write(struct karray_dev *kdev, const struct bio *bio)
+static __always_inline void karray_blk_write(struct karray_dev *kdev,
+					     const struct bio *bio,
+					     bool may_sleep)
 {
 	void *to = kdev->virt + karray_blk_pos(bio);
 	struct bvec_iter iter = bio->bi_iter;
 
 	while (iter.bi_size) {
-		struct bio_vec bv = karray_blk_bvec(bio, iter);
+		struct bio_vec bv = karray_blk_next(bio, iter);
 		void *from = bvec_kmap_local(&bv);
 
 		memcpy(to, from, bv.bv_len);
 		kunmap_local(from);
 		to += bv.bv_len;
 		bvec_iter_advance_single(bio->bi_io_vec, &iter, bv.bv_len);
+		karray_blk_give_way(iter, may_sleep);
 	}
 }
 
 /* What isn't a read. */
-static blk_status_t karray_blk_change(struct karray_dev *kdev, struct bio *bio)
+static __always_inline blk_status_t
+karray_blk_change(struct karray_dev *kdev, const struct bio *bio,
+		  bool may_sleep)
 {
 	unsigned int len = bio->bi_iter.bi_size;
 	u64 pos = karray_blk_pos(bio);
@@ -117,7 +135,7 @@ static blk_status_t karray_blk_change(struct karray_dev *kdev, struct bio *bio)
 
 	switch (bio_op(bio)) {
 	case REQ_OP_WRITE:
-		karray_blk_write(kdev, bio);
+		karray_blk_write(kdev, bio, may_sleep);
 		break;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
@@ -132,25 +150,22 @@ static blk_status_t karray_blk_change(struct karray_dev *kdev, struct bio *bio)
 }
 
 /* The block layer has checked that @bio ends within the disk. */
-static __always_inline blk_status_t karray_blk_do_bio(struct karray_dev *kdev,
-						      struct bio *bio)
+static __always_inline blk_status_t
+karray_blk_do_bio(struct karray_dev *kdev, const struct bio *bio,
+		  bool may_sleep)
 {
 	if (bio_op(bio) == REQ_OP_READ)
-		return karray_blk_read(kdev, bio);
-	return karray_blk_change(kdev, bio);
+		return karray_blk_read(kdev, bio, may_sleep);
+	return karray_blk_change(kdev, bio, may_sleep);
 }
 
-/*
- * Requests are ended without blk_mq_start_request(), which is there for what can be
- * in flight: it arms the timeout.
- */
-static blk_status_t karray_blk_do_request(struct karray_dev *kdev,
-					  struct request *rq)
+static blk_status_t karray_blk_do_request(const struct request *rq)
 {
-	struct bio *bio;
+	const struct karray_blk *blk = rq->q->queuedata;
+	const struct bio *bio;
 
 	__rq_for_each_bio(bio, rq) {
-		blk_status_t status = karray_blk_do_bio(kdev, bio);
+		blk_status_t status = karray_blk_do_bio(blk->kdev, bio, false);
 
 		if (status != BLK_STS_OK)
 			return status;
@@ -158,24 +173,27 @@ static blk_status_t karray_blk_do_request(struct karray_dev *kdev,
 	return BLK_STS_OK;
 }
 
+/* One at a time: from a scheduler, or where the submitter has no plug. */
 static blk_status_t karray_blk_queue_rq(struct blk_mq_hw_ctx *hctx,
 					const struct blk_mq_queue_data *bd)
 {
-	const struct karray_blk *blk = hctx->queue->queuedata;
-
-	blk_mq_end_request(bd->rq, karray_blk_do_request(blk->kdev, bd->rq));
+	blk_mq_start_request(bd->rq);
+	blk_mq_end_request(bd->rq, karray_blk_do_request(bd->rq));
 	return BLK_STS_OK;
 }
 
-/* Several at a time, all of one disk, whose tags are given back together. */
+/*
+ * What a plug has for one disk, without a scheduler; the tags are given back
+ * together. These are not started: that would arm a timeout for what is never in
+ * flight.
+ */
 static void karray_blk_queue_rqs(karray_rq_list *rqs)
 {
 	DEFINE_IO_COMP_BATCH(done);
 	struct request *rq;
 
 	while ((rq = rq_list_pop(rqs))) {
-		const struct karray_blk *blk = rq->q->queuedata;
-		blk_status_t status = karray_blk_do_request(blk->kdev, rq);
+		blk_status_t status = karray_blk_do_request(rq);
 
 		if (!blk_mq_add_to_batch(rq, &done, status != BLK_STS_OK,
 					 blk_mq_end_request_batch))
@@ -265,7 +283,7 @@ static void karray_blk_submit_bio(struct bio *bio)
 	struct karray_blk *blk = disk->private_data;
 	unsigned long start = READ_ONCE(jiffies);
 
-	bio->bi_status = karray_blk_do_bio(blk->kdev, bio);
+	bio->bi_status = karray_blk_do_bio(blk->kdev, bio, true);
 	if (blk_queue_io_stat(disk->queue))
 		karray_blk_account(bio, start);
 	bio_endio(bio);
