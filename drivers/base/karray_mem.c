@@ -14,6 +14,7 @@
 #include <linux/blk_types.h>
 #include <linux/math.h>
 #include <linux/minmax.h>
+#include <linux/seqlock.h>
 
 #include "karray.h"
 
@@ -35,12 +36,22 @@ void karray_mem_poisoned(struct karray_dev *kdev, u64 pos)
 /* Offset of the first bad byte in sectors @first to @last, or U64_MAX. */
 static u64 karray_mem_first_bad(struct karray_dev *kdev, u64 first, u64 last)
 {
+	unsigned int seq;
 	sector_t bad;
-	int len;
+	int found, len;
 
-	if (!badblocks_check(&kdev->bad, first, last - first + 1, &bad, &len))
-		return U64_MAX;
-	return (u64)bad << SECTOR_SHIFT;
+	/*
+	 * A badblocks_check() that has to try again finds nothing then, whatever
+	 * there is, on kernels with the rewrite of v6.6 and without the fix of
+	 * v6.15. So whether it had to is asked here.
+	 */
+	do {
+		seq = read_seqbegin(&kdev->bad.lock);
+		found = badblocks_check(&kdev->bad, first, last - first + 1,
+					&bad, &len);
+	} while (read_seqretry(&kdev->bad.lock, seq));
+
+	return found ? (u64)bad << SECTOR_SHIFT : U64_MAX;
 }
 
 /**
@@ -108,6 +119,8 @@ void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len)
 	u64 first = DIV_ROUND_UP_ULL(pos, SECTOR_SIZE);
 	u64 end = (pos + len) >> SECTOR_SHIFT;
 
-	if (karray_mem_has_bad(kdev) && first < end)
+	/* Ask first: clearing takes a lock for each write of every CPU. */
+	if (karray_mem_has_bad(kdev) && first < end &&
+	    karray_mem_first_bad(kdev, first, end - 1) != U64_MAX)
 		badblocks_clear(&kdev->bad, first, end - first);
 }

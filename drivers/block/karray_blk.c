@@ -57,24 +57,34 @@ static u64 karray_blk_pos(const struct bio *bio)
 
 /*
  * The next piece of a bio's data: a whole bvec of many pages, unless each page must
- * be mapped.
+ * be mapped, or what may sleep shall do so in between.
  */
-static struct bio_vec karray_blk_next(const struct bio *bio,
-				      struct bvec_iter iter)
+static __always_inline struct bio_vec
+karray_blk_next(const struct bio *bio, struct bvec_iter iter, bool may_sleep)
 {
 	struct bio_vec bv = IS_ENABLED(CONFIG_HIGHMEM) ?
 			    bvec_iter_bvec(bio->bi_io_vec, iter) :
 			    mp_bvec_iter_bvec(bio->bi_io_vec, iter);
 
-	bv.bv_len = min_t(unsigned int, bv.bv_len, KARRAY_BLK_PIECE);
+	if (may_sleep)
+		bv.bv_len = min_t(unsigned int, bv.bv_len, KARRAY_BLK_PIECE);
 	return bv;
 }
 
-/* After each piece. blk-mq's dispatch must not sleep. */
-static void karray_blk_give_way(struct bvec_iter iter, bool may_sleep)
+/*
+ * On to the next piece, if there is one: mostly there isn't. blk-mq's dispatch must
+ * not sleep.
+ */
+static __always_inline bool karray_blk_advance(const struct bio *bio,
+					       struct bvec_iter *iter,
+					       unsigned int len, bool may_sleep)
 {
-	if (may_sleep && unlikely(iter.bi_size >= KARRAY_BLK_PIECE))
+	if (len == iter->bi_size)
+		return false;
+	bvec_iter_advance_single(bio->bi_io_vec, iter, len);
+	if (may_sleep && iter->bi_size >= KARRAY_BLK_PIECE)
 		cond_resched();
+	return true;
 }
 
 static __always_inline blk_status_t
@@ -82,24 +92,25 @@ karray_blk_read(struct karray_dev *kdev, const struct bio *bio, bool may_sleep)
 {
 	struct bvec_iter iter = bio->bi_iter;
 	u64 pos = karray_blk_pos(bio);
+	struct bio_vec bv;
 
 	if (karray_mem_has_bad(kdev) &&
 	    karray_mem_readable(kdev, pos, iter.bi_size) < iter.bi_size)
 		return BLK_STS_IOERR;
 
-	while (iter.bi_size) {
-		struct bio_vec bv = karray_blk_next(bio, iter);
-		void *to = bvec_kmap_local(&bv);
-		size_t done = karray_mem_read(kdev, to, pos, bv.bv_len);
+	do {
+		size_t done;
+		void *to;
 
+		bv = karray_blk_next(bio, iter, may_sleep);
+		to = bvec_kmap_local(&bv);
+		done = karray_mem_read(kdev, to, pos, bv.bv_len);
 		kunmap_local(to);
 		if (unlikely(done < bv.bv_len))
 			return BLK_STS_IOERR;
 		flush_dcache_page(bv.bv_page);
 		pos += bv.bv_len;
-		bvec_iter_advance_single(bio->bi_io_vec, &iter, bv.bv_len);
-		karray_blk_give_way(iter, may_sleep);
-	}
+	} while (karray_blk_advance(bio, &iter, bv.bv_len, may_sleep));
 	return BLK_STS_OK;
 }
 
@@ -109,21 +120,21 @@ static __always_inline void karray_blk_write(struct karray_dev *kdev,
 {
 	void *to = kdev->virt + karray_blk_pos(bio);
 	struct bvec_iter iter = bio->bi_iter;
+	struct bio_vec bv;
 
-	while (iter.bi_size) {
-		struct bio_vec bv = karray_blk_next(bio, iter);
-		void *from = bvec_kmap_local(&bv);
+	do {
+		void *from;
 
+		bv = karray_blk_next(bio, iter, may_sleep);
+		from = bvec_kmap_local(&bv);
 		memcpy(to, from, bv.bv_len);
 		kunmap_local(from);
 		to += bv.bv_len;
-		bvec_iter_advance_single(bio->bi_io_vec, &iter, bv.bv_len);
-		karray_blk_give_way(iter, may_sleep);
-	}
+	} while (karray_blk_advance(bio, &iter, bv.bv_len, may_sleep));
 }
 
 /* What isn't a read. */
-static __always_inline blk_status_t
+static noinline blk_status_t
 karray_blk_change(struct karray_dev *kdev, const struct bio *bio,
 		  bool may_sleep)
 {
@@ -149,7 +160,7 @@ karray_blk_change(struct karray_dev *kdev, const struct bio *bio,
 	return BLK_STS_OK;
 }
 
-/* The block layer has checked that @bio ends within the disk. */
+/* The block layer has checked that @bio has data and ends within the disk. */
 static __always_inline blk_status_t
 karray_blk_do_bio(struct karray_dev *kdev, const struct bio *bio,
 		  bool may_sleep)
@@ -159,13 +170,13 @@ karray_blk_do_bio(struct karray_dev *kdev, const struct bio *bio,
 	return karray_blk_change(kdev, bio, may_sleep);
 }
 
-static blk_status_t karray_blk_do_request(const struct request *rq)
+static __always_inline blk_status_t
+karray_blk_do_request(struct karray_dev *kdev, const struct request *rq)
 {
-	const struct karray_blk *blk = rq->q->queuedata;
 	const struct bio *bio;
 
 	__rq_for_each_bio(bio, rq) {
-		blk_status_t status = karray_blk_do_bio(blk->kdev, bio, false);
+		blk_status_t status = karray_blk_do_bio(kdev, bio, false);
 
 		if (status != BLK_STS_OK)
 			return status;
@@ -177,8 +188,10 @@ static blk_status_t karray_blk_do_request(const struct request *rq)
 static blk_status_t karray_blk_queue_rq(struct blk_mq_hw_ctx *hctx,
 					const struct blk_mq_queue_data *bd)
 {
+	const struct karray_blk *blk = hctx->queue->queuedata;
+
 	blk_mq_start_request(bd->rq);
-	blk_mq_end_request(bd->rq, karray_blk_do_request(bd->rq));
+	blk_mq_end_request(bd->rq, karray_blk_do_request(blk->kdev, bd->rq));
 	return BLK_STS_OK;
 }
 
@@ -189,11 +202,13 @@ static blk_status_t karray_blk_queue_rq(struct blk_mq_hw_ctx *hctx,
  */
 static void karray_blk_queue_rqs(karray_rq_list *rqs)
 {
+	const struct karray_blk *blk = rq_list_peek(rqs)->q->queuedata;
+	struct karray_dev *kdev = blk->kdev;
 	DEFINE_IO_COMP_BATCH(done);
 	struct request *rq;
 
 	while ((rq = rq_list_pop(rqs))) {
-		blk_status_t status = karray_blk_do_request(rq);
+		blk_status_t status = karray_blk_do_request(kdev, rq);
 
 		if (!blk_mq_add_to_batch(rq, &done, status != BLK_STS_OK,
 					 blk_mq_end_request_batch))
