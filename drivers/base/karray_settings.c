@@ -11,9 +11,9 @@
 #include <linux/cpumask.h>
 #include <linux/kstrtox.h>
 #include <linux/log2.h>
-#include <linux/mm.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
-#include <linux/stringify.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 
 #include "karray.h"
@@ -116,6 +116,7 @@ struct karray_setting_attribute {
 	size_t offset;			/* of the member of struct karray_settings */
 	const char *const *words;	/* for values 0, 1, ..., or NULL for numbers */
 	unsigned int nr_words;
+	const char *takes;		/* what it takes, for people */
 };
 
 static const struct karray_setting_attribute *
@@ -159,8 +160,12 @@ static ssize_t karray_setting_store(struct device *dev,
 	} else {
 		ret = kstrtouint(buf, 0, &value);
 	}
-	if (ret < 0)
+	if (ret < 0) {
+		dev_err(dev, "%s=%.*s is not %s\n", attr->attr.name,
+			min_t(int, strcspn(buf, "\n"), KARRAY_WHY_LEN), buf,
+			sa->takes);
 		return ret;
+	}
 
 	device_lock(dev);
 	settings = kdev->settings;
@@ -181,21 +186,23 @@ static ssize_t karray_setting_store(struct device *dev,
 
 static const char *const karray_no_yes[] = { "0", "1" };
 
-#define KARRAY_SETTING(_name, _words, _nr)				\
+#define KARRAY_SETTING(_name, _words, _nr, _takes)			\
 	static struct karray_setting_attribute karray_setting_##_name = { \
 		.attr = __ATTR(_name, 0644, karray_setting_show,	\
 			       karray_setting_store),			\
 		.offset = offsetof(struct karray_settings, _name),	\
 		.words = _words,					\
 		.nr_words = _nr,					\
+		.takes = _takes,					\
 	}
 
-KARRAY_SETTING(queue_mode, karray_queue_modes, ARRAY_SIZE(karray_queue_modes));
-KARRAY_SETTING(nr_queues, NULL, 0);
-KARRAY_SETTING(poll_queues, NULL, 0);
-KARRAY_SETTING(queue_depth, NULL, 0);
-KARRAY_SETTING(logical_block_size, NULL, 0);
-KARRAY_SETTING(read_only, karray_no_yes, ARRAY_SIZE(karray_no_yes));
+KARRAY_SETTING(queue_mode, karray_queue_modes, ARRAY_SIZE(karray_queue_modes),
+	       "mq or bio");
+KARRAY_SETTING(nr_queues, NULL, 0, "a number");
+KARRAY_SETTING(poll_queues, NULL, 0, "a number");
+KARRAY_SETTING(queue_depth, NULL, 0, "a number");
+KARRAY_SETTING(logical_block_size, NULL, 0, "a number");
+KARRAY_SETTING(read_only, karray_no_yes, ARRAY_SIZE(karray_no_yes), "0 or 1");
 
 static struct attribute *karray_settings_attrs[] = {
 	&karray_setting_queue_mode.attr.attr,
