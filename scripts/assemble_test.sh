@@ -53,6 +53,7 @@ assemble() {
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
 	cp -r "$TOP/fio-jobs" "$root/"
+	install -D -m 644 -t "$root/../etc/udev/rules.d" "$TOP"/udev/*.rules
 	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"
 }
 

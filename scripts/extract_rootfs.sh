@@ -12,12 +12,13 @@
 
 packages=(
 	bash busybox-static coreutils dash grep sed ncurses-base
-	util-linux mount fdisk kmod e2fsprogs xfsprogs fio qemu-guest-agent
+	util-linux mount fdisk kmod udev e2fsprogs xfsprogs fio qemu-guest-agent
 	libgcc-s1	# libpthread loads it at run time
 )
 
-# Of no use in the guest, and xfs_scrub would bring 30 MB of Unicode tables.
-unwanted=(usr/share usr/lib/systemd usr/lib/udev etc/init.d usr/sbin/xfs_scrub)
+# Of no use in the guest; xfs_scrub would bring 30 MB of Unicode tables, and udev has
+# 10 MB about keyboards, mice and the like.
+unwanted=(usr/share usr/lib/systemd usr/lib/udev/hwdb.d etc/init.d usr/sbin/xfs_scrub)
 
 rootfs=$BUILD/rootfs
 tree=$rootfs/tree

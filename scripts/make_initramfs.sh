@@ -13,7 +13,7 @@
 modules=(
 	virtio_pci virtio_console virtio_blk virtio_scsi sd_mod
 	ext4 xfs loop dm_mod raid1 md_mod crc32c_generic crc32c_intel
-	brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem kmem
+	bfq kyber-iosched brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem kmem
 )
 
 # The files of a module and of all that it depends on; a built-in one has none.

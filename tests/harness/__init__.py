@@ -4,7 +4,9 @@ that joins the two.  Python's standard library is all that it needs."""
 
 from .console import console_problems
 from .frame import guest_test
+from .karray import bad_sectors, configure, mark_bad, pio, try_pio
 from .tap import Tap
 from .vm import VM, GuestError, VMDied, VMTimeout
 
-__all__ = ['GuestError', 'Tap', 'VM', 'VMDied', 'VMTimeout', 'console_problems', 'guest_test']
+__all__ = ['GuestError', 'Tap', 'VM', 'VMDied', 'VMTimeout', 'bad_sectors', 'configure',
+           'console_problems', 'guest_test', 'mark_bad', 'pio', 'try_pio']
