@@ -50,8 +50,8 @@ for name in "${only[@]}"; do
 done
 
 select_kernels ${KERNEL:+"$KERNEL"}
-ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git
-export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
+ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git fio gnuplot-nox
+export PYTHONPATH=$TOP/tests:$TOP/scripts PYTHONDONTWRITEBYTECODE=1
 
 choose host
 if [ ${#tests[@]} -gt 0 ]; then

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is compared: karray in its modes, and the kernel's other RAM disks."""
+
+import collections
+
+from .jobs import AREA
+
+class Device(collections.namedtuple('Device', 'device mode node setup can min_bs changes part',
+                                    defaults=('', ('trim', 'files', 'cache'), 512, {}, 1))):
+    """A row of the table below.
+
+    @device, @mode: its names in the results
+    @node:          what jobs are run on
+    @setup:         shell commands that make it, in the guest; karray is loaded then,
+                    and has karray0 and karray1
+    @can:           what it does besides reading and writing, see Job.needs
+    @min_bs:        the smallest block that it takes
+    @changes:       to the jobs' options
+    @part:          of the I/Os that are counted, enough for one that takes long
+    """
+
+    @property
+    def name(self):
+        return f'{self.device}-{self.mode}' if self.device == 'karray' else self.device
+
+    @property
+    def mount(self):
+        """Where its file system is."""
+        return f'/mnt/{self.name}'
+
+    def takes(self, job):
+        return job.needs <= set(self.can) and job.bs >= self.min_bs
+
+    def place(self, job):
+        """What @job is run on."""
+        return self.mount if 'files' in job.needs else self.node
+
+
+DEVICES = (
+    Device('karray', 'mq', '/dev/karrayb0'),
+    Device('karray', 'bio', '/dev/karrayb1', '''
+        cd /sys/bus/karray/devices/karray1
+        echo 0 > online
+        echo bio > queue_mode
+        echo 1 > online'''),
+    # karray0 once more, by a way that knows neither O_DIRECT nor a cache.
+    Device('karray', 'chr', '/dev/karray', can=(), changes={'direct': 0, 'filesize': AREA}),
+    Device('brd', 'bio', '/dev/ram0', f'modprobe brd rd_nr=1 rd_size={AREA >> 10}',
+           can=('files', 'cache')),
+    Device('pmem', 'bio', '/dev/pmem0', 'modprobe -a nfit nd_pmem', can=('files', 'cache')),
+    Device('null_blk', 'mq', '/dev/nullb0', f'''
+        modprobe null_blk nr_devices=0
+        mount -t configfs none /sys/kernel/config
+        mkdir /sys/kernel/config/nullb/nullb0
+        cd /sys/kernel/config/nullb/nullb0
+        echo {AREA >> 20} > size
+        echo 1 > memory_backed
+        echo 1 > discard
+        echo 512 > blocksize
+        echo 2 > queue_mode
+        echo 0 > irqmode
+        nproc > submit_queues
+        echo 1 > power
+        echo none > /sys/block/nullb0/queue/scheduler'''),
+    Device('zram', 'bio', '/dev/zram0', f'''
+        modprobe zram num_devices=1
+        echo {AREA} > /sys/block/zram0/disksize''', min_bs=4096, part=1 / 4),
+)
