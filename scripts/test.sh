@@ -55,8 +55,9 @@ export PYTHONPATH=$TOP/tests:$TOP/scripts PYTHONDONTWRITEBYTECODE=1
 
 choose host
 if [ ${#tests[@]} -gt 0 ]; then
-	# The build is tested against each kernel's headers.
-	"$TOP/scripts/fetch_kernel.sh" "${versions[@]}"
+	# The build is tested against each kernel's headers, by the compilers that are
+	# installed for the other builds.
+	"$TOP/scripts/compile_karray.sh" "${versions[@]}"
 	step 'Tests on the host'
 	run "$BUILD/host/results"
 fi

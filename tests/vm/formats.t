@@ -53,7 +53,7 @@ def blocks_of_4k(t, vm, mode):
 
     vm.sh(f'printf "label: gpt\\n,40M\\n,,L\\n" | sfdisk -q {DISK}')
     configure(vm)
-    t.is_(vm.sh('lsblk -rno NAME,LOG-SEC /dev/karrayb0').out.splitlines(),
+    t.is_(sorted(vm.sh('lsblk -rno NAME,LOG-SEC /dev/karrayb0').out.splitlines()),
           ['karrayb0 4096', 'karrayb0p1 4096', 'karrayb0p2 4096'], f'{what}: partitions')
     vm.sh(f'sfdisk -q --delete {DISK}; wipefs -qa {DISK}')
 
