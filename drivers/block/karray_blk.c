@@ -297,8 +297,11 @@ static void karray_blk_submit_bio(struct bio *bio)
 	struct gendisk *disk = bio->bi_bdev->bd_disk;
 	struct karray_blk *blk = disk->private_data;
 	unsigned long start = READ_ONCE(jiffies);
+	blk_status_t status = karray_blk_do_bio(blk->kdev, bio, true);
 
-	bio->bi_status = karray_blk_do_bio(blk->kdev, bio, true);
+	/* There may be the error of another, chained to it, already. */
+	if (unlikely(status))
+		bio->bi_status = status;
 	if (blk_queue_io_stat(disk->queue))
 		karray_blk_account(bio, start);
 	bio_endio(bio);

@@ -40,6 +40,9 @@ def by_hand(t, vm, mode):
             (f'-k 1 w {CHR} 36863 2', 'EIO', 'of its last byte and more'),
             (f'w {CHR} 32000 1000', '768', 'char write of good bytes and part of it'),
             (f'w {DISK} 36000 100', 'EIO', 'buffered write of less than a page'))
+    for first, error in ((64, 'Input/output error'), (56, 'Input/output error'), (48, 'Operation canceled')):
+        t.like(vm.sh(f'insmod /root/karray_chain.ko disk={DISK} sector={first}', check=False).err, error,
+               f'{mode}: two pages from sector {first} on, by chained bios')
     t.is_(bad_sectors(vm), ['64 8'], f'{mode}: still bad, all of it')
 
     # Whole sectors that are written are good again.
