@@ -7,7 +7,9 @@
  * takes it off the list.
  *
  * The list has a lock of its own, in struct badblocks. A sector that turns bad
- * between the question and the copy is met by the copy.
+ * between the question and the copy is met by the copy. One that is mended after a
+ * read has met its error, and before that read has listed it, stays on the list
+ * until it is written once more: to look again would mean to meet an error again.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

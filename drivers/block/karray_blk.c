@@ -28,11 +28,12 @@
 #include "karray_compat.h"
 
 /*
- * The most a request may move or zero, in sectors. Requests run to their end with
- * preemption by the scheduler's tick at best, so this bounds latency. Bios may be
- * larger, but give way to others after each piece, of so many bytes at most.
+ * The most a request may move or zero, in sectors. A plug hands over up to 32 of them,
+ * which run to their end with preemption by the scheduler's tick at best, so this
+ * bounds latency. Bios may be larger, but give way to others after each piece, of so
+ * many bytes at most.
  */
-#define KARRAY_BLK_MAX_SECTORS	(SZ_16M >> SECTOR_SHIFT)
+#define KARRAY_BLK_MAX_SECTORS	(SZ_2M >> SECTOR_SHIFT)
 #define KARRAY_BLK_PIECE	SZ_1M
 
 /* System RAM for a disk's requests, unless their number is set. */
@@ -87,6 +88,15 @@ static __always_inline bool karray_blk_advance(const struct bio *bio,
 	return true;
 }
 
+/* Nothing on most architectures. */
+static __always_inline void karray_blk_flush_dcache(const struct bio_vec *bv)
+{
+	unsigned int i = bv->bv_offset / PAGE_SIZE;
+
+	for (; i <= (bv->bv_offset + bv->bv_len - 1) / PAGE_SIZE; i++)
+		flush_dcache_page(nth_page(bv->bv_page, i));
+}
+
 static __always_inline blk_status_t
 karray_blk_read(struct karray_dev *kdev, const struct bio *bio, bool may_sleep)
 {
@@ -108,7 +118,7 @@ karray_blk_read(struct karray_dev *kdev, const struct bio *bio, bool may_sleep)
 		kunmap_local(to);
 		if (unlikely(done < bv.bv_len))
 			return BLK_STS_IOERR;
-		flush_dcache_page(bv.bv_page);
+		karray_blk_flush_dcache(&bv);
 		pos += bv.bv_len;
 	} while (karray_blk_advance(bio, &iter, bv.bv_len, may_sleep));
 	return BLK_STS_OK;
@@ -133,6 +143,18 @@ static __always_inline void karray_blk_write(struct karray_dev *kdev,
 	} while (karray_blk_advance(bio, &iter, bv.bv_len, may_sleep));
 }
 
+/* The size of a discard that comes as a bio has no limit. */
+static void karray_blk_zero(void *to, unsigned int len, bool may_sleep)
+{
+	while (may_sleep && len > KARRAY_BLK_PIECE) {
+		memset(to, 0, KARRAY_BLK_PIECE);
+		to += KARRAY_BLK_PIECE;
+		len -= KARRAY_BLK_PIECE;
+		cond_resched();
+	}
+	memset(to, 0, len);
+}
+
 /* What isn't a read. */
 static noinline blk_status_t
 karray_blk_change(struct karray_dev *kdev, const struct bio *bio,
@@ -150,7 +172,7 @@ karray_blk_change(struct karray_dev *kdev, const struct bio *bio,
 		break;
 	case REQ_OP_DISCARD:
 	case REQ_OP_WRITE_ZEROES:
-		memset(kdev->virt + pos, 0, len);
+		karray_blk_zero(kdev->virt + pos, len, may_sleep);
 		break;
 	default:
 		return BLK_STS_NOTSUPP;
@@ -403,14 +425,6 @@ static int karray_blk_alloc_bio_disk(struct karray_blk *blk,
 	return 0;
 }
 
-/* The last step back: the struct goes with the disk, or with its last opener. */
-static void karray_blk_put_disk(struct karray_blk *blk)
-{
-	if (queue_is_mq(blk->disk->queue))
-		blk_mq_free_tag_set(&blk->tag_set);
-	put_disk(blk->disk);
-}
-
 static int karray_blk_attach(struct karray_dev *kdev)
 {
 	const struct karray_settings *settings = &kdev->settings;
@@ -427,6 +441,7 @@ static int karray_blk_attach(struct karray_dev *kdev)
 		.dma_alignment		= 3,
 	};
 	struct karray_blk *blk;
+	bool mq;
 	int ret;
 
 	blk = kzalloc_node(sizeof(*blk), GFP_KERNEL, dev_to_node(&kdev->dev));
@@ -455,8 +470,14 @@ static int karray_blk_attach(struct karray_dev *kdev)
 	return 0;
 
 out_put_disk:
-	/* A disk that was never added doesn't call free_disk. */
-	karray_blk_put_disk(blk);
+	/*
+	 * The queue of a disk that was not added lets go of its tags only now, and
+	 * nothing calls free_disk.
+	 */
+	mq = queue_is_mq(blk->disk->queue);
+	put_disk(blk->disk);
+	if (mq)
+		blk_mq_free_tag_set(&blk->tag_set);
 out_free:
 	karray_blk_free(blk);
 	return ret;
@@ -468,7 +489,10 @@ static void karray_blk_detach(struct karray_dev *kdev)
 
 	kdev->blk = NULL;
 	del_gendisk(blk->disk);
-	karray_blk_put_disk(blk);
+	/* Before the struct goes with the disk, or with its last opener. */
+	if (queue_is_mq(blk->disk->queue))
+		blk_mq_free_tag_set(&blk->tag_set);
+	put_disk(blk->disk);
 }
 
 static int karray_blk_init(void)

@@ -188,9 +188,10 @@ def full_list(t, vm, mode):
 
 
 def races(t, vm, mode):
-    """Whoever writes elsewhere doesn't make anybody miss what is bad."""
+    """Whoever marks and mends elsewhere doesn't make anybody miss what is bad."""
     mark_bad(vm, *(f'{first} 8' for first in range(0, 2000, 20)))
-    vm.sh(f'while [ ! -e /run/stop ]; do /root/pio -d -t 10000 w {DISK} 1048576 512; done >/dev/null 2>&1 &')
+    vm.sh(f'while [ ! -e /run/stop ]; do echo "2048 1" > {LIST}; /root/pio -d w {DISK} 1048576 512; done'
+          ' >/dev/null 2>&1 &')
     try_pio(t, vm, mode,
             (f'-d -t 30000 r {DISK} 3584 512', 'EIO', '30000 direct reads of a bad sector beside a writer'),
             (f'-t 30000 r {CHR} 3584 512', 'EIO', '30000 char reads of it'))

@@ -27,9 +27,9 @@ def properties(t, vm, mode):
             ('physical_block_size', '4096', 'physical blocks of a page'),
             ('dma_alignment', '3', 'buffers begin at any word'),
             ('discard_granularity', '4096', 'discards of pages'),
-            ('discard_max_bytes', str(16 << 20), 'of up to 16 MiB'),
-            ('write_zeroes_max_bytes', str(16 << 20), 'zeroes: likewise'),
-            ('max_hw_sectors_kb', str(16 << 10), 'requests: likewise'),
+            ('discard_max_bytes', str(2 << 20), 'of up to 2 MiB'),
+            ('write_zeroes_max_bytes', str(2 << 20), 'zeroes: likewise'),
+            ('max_hw_sectors_kb', str(2 << 10), 'requests: likewise'),
             ('iostats', '1', 'statistics are on')):
         t.is_(queue(vm, name), want, f'{mode}: {what}')
     t.is_(vm.sh('readlink -f /sys/block/karrayb0/device').out.strip(),
@@ -193,6 +193,17 @@ def statistics(t, vm, mode):
     t.is_(counted(vm, calls[0][1].format(DISK)), calls[0][2], f'{mode}: and on again')
 
 
+def not_added(t, vm, mode):
+    online = '/sys/bus/karray/devices/karray0/online'
+    vm.sh(f'echo 0 > {online}; insmod /root/karray_fail.ko')
+    t.like(vm.sh(f'echo 1 > {online} || dmesg | tail -n 1', check=False).out, 'disk: error -12, stays offline',
+           f"{mode}: a disk that can't be added")
+    t.is_(vm.sh(f'cat {online}; ls /dev/karray*', check=False).out, '0\n', f'{mode}: stays offline')
+    vm.sh('rmmod karray_fail')
+    t.is_(vm.sh(f'echo 1 > {online}; blockdev --getsz /dev/karrayb0').out.strip(), str((512 << 20) // 512),
+          f'{mode}: a second time it can')
+
+
 with guest_test(dimms=[('hp_dimm0', '512M')]) as (t, vm):
     vm.sh('insmod /root/karray.ko')
     for mode in ('mq', 'bio'):
@@ -204,3 +215,4 @@ with guest_test(dimms=[('hp_dimm0', '512M')]) as (t, vm):
         if mode == 'mq':
             merging_and_schedulers(t, vm)
         statistics(t, vm, mode)
+        not_added(t, vm, mode)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Makes adding a disk fail late, as for lack of memory: the link named "bdi" in sysfs
+ * can't be made, as long as this is loaded.
+ */
+#include <linux/errno.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/ptrace.h>
+#include <linux/string.h>
+
+/* int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name) */
+static int fail_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	const char *name = (const char *)regs_get_kernel_argument(regs, 2);
+
+	return strcmp(name, "bdi");	/* not 0: let it go */
+}
+
+static int fail_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	regs_set_return_value(regs, -ENOMEM);
+	return 0;
+}
+
+static struct kretprobe fail_probe = {
+	.kp.symbol_name = "sysfs_create_link",
+	.entry_handler = fail_entry,
+	.handler = fail_return,
+};
+
+static int __init karray_fail_init(void)
+{
+	return register_kretprobe(&fail_probe);
+}
+
+static void __exit karray_fail_exit(void)
+{
+	unregister_kretprobe(&fail_probe);
+}
+
+module_init(karray_fail_init);
+module_exit(karray_fail_exit);
+
+MODULE_DESCRIPTION("karray test: a disk that can't be added");
+MODULE_LICENSE("GPL");
