@@ -38,6 +38,23 @@ enum karray_personality_id {
 	KARRAY_NR_PERSONALITIES
 };
 
+/*
+ * Which of a sibling's copies are in the way: a reader minds those that are newer
+ * than the memory, a writer minds all.
+ */
+enum karray_copies {
+	KARRAY_CHANGED_COPIES,
+	KARRAY_ALL_COPIES,
+};
+
+/**
+ * struct karray_claim - a personality's exclusive right to write
+ * @handles: of the others' claims
+ */
+struct karray_claim {
+	void *handles[KARRAY_NR_PERSONALITIES];
+};
+
 /**
  * struct karray_personality - one way to see a device's memory
  * @name: what it is called in messages
@@ -47,6 +64,17 @@ enum karray_personality_id {
  * @detach: undoes @attach. When it returns, nothing of this personality reads or
  *	writes the memory, and new users are refused. Descriptors that are open
  *	may stay so, and answer with errors. Called with the device's lock held.
+ * @claim: keeps others from exclusive use (mounts and the like) through this
+ *	personality until @unclaim, or -EBUSY where there is such use. Optional,
+ *	together with @unclaim. May sleep.
+ * @unclaim: undoes @claim, of which it gets the handle; maybe after @detach
+ * @cached: does this personality keep copies of these bytes (or changes to them, if
+ *	only those are asked for) that the memory does not know of? Optional,
+ *	together with @flush. Called between karray_read_lock() and _unlock(), of a
+ *	device that is alive.
+ * @flush: writes changes of these bytes back to the memory, and then forgets its
+ *	copies, if told so. May sleep, and does I/O: not to be called with the read
+ *	lock held.
  */
 struct karray_personality {
 	const char *name;
@@ -54,6 +82,12 @@ struct karray_personality {
 	void (*exit)(void);
 	int (*attach)(struct karray_dev *kdev);
 	void (*detach)(struct karray_dev *kdev);
+	int (*claim)(struct karray_dev *kdev, void **handle);
+	void (*unclaim)(void *handle);
+	bool (*cached)(struct karray_dev *kdev, u64 pos, u64 len,
+		       enum karray_copies which);
+	int (*flush)(struct karray_dev *kdev, u64 pos, u64 len,
+		     enum karray_copies which);
 };
 
 extern const struct karray_personality karray_blk_personality;
@@ -107,6 +141,7 @@ enum karray_state {
  * @res: the claim on @range in the resource tree, while online
  * @virt: where @range is mapped, write-back cached, while online
  * @devt: number of the char node, while there is one
+ * @disk_devt: number of the disk, while there is one
  * @lock: guards @state and @users
  * @state: see enum karray_state
  * @users: how many opens each personality has
@@ -125,6 +160,7 @@ struct karray_dev {
 	struct resource *res;
 	void *virt;
 	dev_t devt;
+	dev_t disk_devt;
 
 	spinlock_t lock;	/* guards state and users */
 	enum karray_state state;
@@ -166,6 +202,14 @@ static inline void karray_acpi_exit(void)
 
 int karray_get_user(struct karray_dev *kdev, enum karray_personality_id who);
 void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who);
+
+int karray_claim(struct karray_dev *kdev, enum karray_personality_id who,
+		 struct karray_claim *claim);
+void karray_unclaim(struct karray_claim *claim);
+bool karray_cached(struct karray_dev *kdev, enum karray_personality_id who,
+		   u64 pos, u64 len, enum karray_copies which);
+int karray_flush(struct karray_dev *kdev, enum karray_personality_id who,
+		 u64 pos, u64 len, enum karray_copies which);
 
 extern struct srcu_struct karray_srcu;
 
@@ -217,6 +261,8 @@ void karray_mem_poisoned(struct karray_dev *kdev, u64 pos);
 size_t karray_mem_readable(struct karray_dev *kdev, u64 pos, size_t len);
 size_t karray_mem_writable(struct karray_dev *kdev, u64 pos, size_t len);
 void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len);
+bool karray_mem_next_bad(struct karray_dev *kdev, u64 pos, u64 end, u64 *start,
+			 u64 *len);
 
 /* Without bad sectors, which is to say always, this is all that they cost. */
 static inline bool karray_mem_has_bad(const struct karray_dev *kdev)

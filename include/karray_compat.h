@@ -9,7 +9,10 @@
 
 #include <linux/acpi.h>
 #include <linux/blk-mq.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/splice.h>
 
 #include "karray_probes.h"
 
@@ -120,6 +123,55 @@ static void release##_compat(struct gendisk *disk, fmode_t mode)	\
 }
 
 #define karray_blk_op(fn)	fn##_compat
+#endif
+
+/* An open disk is a file, with a page cache that needs no inode to be found. */
+#ifdef KARRAY_HAVE_BDEV_FILE
+static inline struct address_space *bdev_mapping(struct block_device *bdev)
+{
+	return bdev->bd_mapping;
+}
+#else
+#define BLK_OPEN_READ	FMODE_READ
+
+/* Here "file" stands for the block_device itself; nobody looks inside. */
+static inline struct block_device *file_bdev(void *file)
+{
+	return file;
+}
+
+static inline void *bdev_file_open_by_dev(dev_t dev, fmode_t mode, void *holder,
+					  const void *hops)
+{
+	return blkdev_get_by_dev(dev, mode | FMODE_EXCL, holder);
+}
+
+static inline void bdev_fput(void *file)
+{
+	blkdev_put(file, FMODE_READ | FMODE_EXCL);
+}
+
+static inline struct address_space *bdev_mapping(struct block_device *bdev)
+{
+	return bdev->bd_inode->i_mapping;
+}
+#endif
+
+/* What a file that has no pages of its own is spliced from. */
+#ifndef KARRAY_HAVE_COPY_SPLICE_READ
+#define copy_splice_read	generic_file_splice_read
+#endif
+
+#ifndef KARRAY_HAVE_VM_FLAGS_SET
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
 #endif
 
 #ifdef CONFIG_ACPI

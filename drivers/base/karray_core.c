@@ -20,6 +20,11 @@
  *  - Descriptors that outlive this hold a reference on kdev->dev, so that they
  *    find a struct that says DEAD.
  *
+ * What one personality does may concern the others: the char device must not write
+ * below a mounted file system, and must know what the disk's page cache holds. They
+ * know nothing of each other; karray_claim(), karray_cached() and karray_flush()
+ * pass the question on to hooks that a personality may have.
+ *
  * Lock order: device_hotplug_lock or acpi_scan_lock (the callers'), the ACPI
  * device's physical_node_lock, device_lock(&kdev->dev), what personalities take,
  * kdev->lock.
@@ -92,6 +97,104 @@ void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who)
 	spin_lock(&kdev->lock);
 	kdev->users[who]--;
 	spin_unlock(&kdev->lock);
+}
+
+/**
+ * karray_claim - begin to write by one personality alone
+ * @kdev: the device
+ * @who: the personality that wants to
+ * @claim: what karray_unclaim() wants
+ *
+ * Keeps the others from exclusive use, such as by a mount.
+ *
+ * Context: process context, may sleep; a user of @kdev, not under the read lock.
+ * Return: 0, -EBUSY where another personality is in exclusive use, -ENXIO where
+ * the device is going, or another error.
+ */
+int karray_claim(struct karray_dev *kdev, enum karray_personality_id who,
+		 struct karray_claim *claim)
+{
+	int i, ret;
+
+	memset(claim, 0, sizeof(*claim));
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
+		if (i == who || !karray_personalities[i]->claim)
+			continue;
+		ret = karray_personalities[i]->claim(kdev, &claim->handles[i]);
+		if (ret) {
+			karray_unclaim(claim);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * karray_unclaim - undo karray_claim()
+ * @claim: what that filled
+ *
+ * Context: process context, may sleep; the device may have gone by now.
+ */
+void karray_unclaim(struct karray_claim *claim)
+{
+	int i;
+
+	for (i = KARRAY_NR_PERSONALITIES - 1; i >= 0; i--)
+		if (claim->handles[i])
+			karray_personalities[i]->unclaim(claim->handles[i]);
+	memset(claim, 0, sizeof(*claim));
+}
+
+/**
+ * karray_cached - do other personalities keep copies of these bytes?
+ * @kdev: the device
+ * @who: the personality that asks
+ * @pos: offset, bytes
+ * @len: bytes, at least 1
+ * @which: whether copies that are the same as the memory count
+ *
+ * Context: under karray_read_lock(), with @kdev alive.
+ * Return: whether karray_flush() is needed.
+ */
+bool karray_cached(struct karray_dev *kdev, enum karray_personality_id who,
+		   u64 pos, u64 len, enum karray_copies which)
+{
+	int i;
+
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
+		if (i != who && karray_personalities[i]->cached &&
+		    karray_personalities[i]->cached(kdev, pos, len, which))
+			return true;
+	return false;
+}
+
+/**
+ * karray_flush - bring the memory and other personalities' copies together
+ * @kdev: the device
+ * @who: the personality that asks
+ * @pos: offset, bytes
+ * @len: bytes, at least 1
+ * @which: KARRAY_CHANGED_COPIES writes back what is newer than the memory;
+ *	KARRAY_ALL_COPIES forgets the copies after that
+ *
+ * Who reads the memory does this before, who writes it before and after. Copies that
+ * others make or change at the same time may stay.
+ *
+ * Context: process context, may sleep; not under the read lock.
+ * Return: 0, also where the device has gone, or the error of writing back.
+ */
+int karray_flush(struct karray_dev *kdev, enum karray_personality_id who,
+		 u64 pos, u64 len, enum karray_copies which)
+{
+	int i, ret, err = 0;
+
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
+		if (i == who || !karray_personalities[i]->flush)
+			continue;
+		ret = karray_personalities[i]->flush(kdev, pos, len, which);
+		err = err ?: ret;
+	}
+	return err;
 }
 
 static struct resource karray_resource(const struct karray_dev *kdev)

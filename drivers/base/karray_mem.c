@@ -126,3 +126,48 @@ void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len)
 	    karray_mem_first_bad(kdev, first, end - 1) != U64_MAX)
 		badblocks_clear(&kdev->bad, first, end - first);
 }
+
+/**
+ * karray_mem_next_bad - find what is bad in a range
+ * @kdev: the device
+ * @pos: where the range begins, bytes
+ * @end: where it ends
+ * @start: offset of the first bad bytes that meet the range, in whole sectors; not
+ *	before the sector of @pos
+ * @len: how many there are, up to the first good sector or the range's end
+ *
+ * Context: any.
+ * Return: whether there are any.
+ */
+bool karray_mem_next_bad(struct karray_dev *kdev, u64 pos, u64 end, u64 *start,
+			 u64 *len)
+{
+	u64 sector = pos >> SECTOR_SHIFT;
+	u64 last = DIV_ROUND_UP_ULL(end, SECTOR_SIZE);
+	u64 from = 0, to = 0;
+	sector_t bad;
+	int run;
+
+	if (!karray_mem_has_bad(kdev))
+		return false;
+	while (sector < last) {
+		int some = min_t(u64, last - sector, INT_MAX);
+
+		if (!badblocks_check(&kdev->bad, sector, some, &bad, &run)) {
+			if (to)
+				break;
+			sector += some;
+			continue;
+		}
+		/* The list may have a long run as several adjacent ones. */
+		if (to && bad != to)
+			break;
+		if (!to)
+			from = max_t(u64, bad, sector);
+		to = min_t(u64, bad + run, last);
+		sector = to;
+	}
+	*start = from << SECTOR_SHIFT;
+	*len = (to - from) << SECTOR_SHIFT;
+	return to;
+}

@@ -10,6 +10,10 @@
  * the submitter has a plug, or bios straight from the submitter (bio), without
  * tags, schedulers or queues, for fewer instructions.
  *
+ * The page cache is a copy of the memory, of which its other views ask (the hooks
+ * cached and flush). Each partition has one of its own. An inode is what keeps one
+ * from going away while it is written back.
+ *
  * Lifetime: an open counts as a user of the karray_dev. struct karray_blk lives
  * until the gendisk is released, which may be long after the memory has gone:
  * del_gendisk() drains the queue and fails what comes later, so that the mapping
@@ -20,6 +24,7 @@
 #include <linux/blk-mq.h>
 #include <linux/highmem.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/part_stat.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -44,11 +49,14 @@
  * @tag_set: its requests, on the memory's NUMA node; mq only
  * @disk: the gendisk
  * @kdev: whose memory it shows; a reference is held until the disk is released
+ * @uncounted: how many of those who have the disk open are not users of @kdev, but
+ *	users of another personality who hold a claim
  */
 struct karray_blk {
 	struct blk_mq_tag_set tag_set;
 	struct gendisk *disk;
 	struct karray_dev *kdev;
+	atomic_t uncounted;
 };
 
 static u64 karray_blk_pos(const struct bio *bio)
@@ -340,7 +348,8 @@ static void karray_blk_release(struct gendisk *disk)
 {
 	struct karray_blk *blk = disk->private_data;
 
-	karray_put_user(blk->kdev, KARRAY_BLK);
+	if (atomic_dec_if_positive(&blk->uncounted) < 0)
+		karray_put_user(blk->kdev, KARRAY_BLK);
 }
 
 static void karray_blk_free(struct karray_blk *blk)
@@ -425,6 +434,150 @@ static int karray_blk_alloc_bio_disk(struct karray_blk *blk,
 	return 0;
 }
 
+/*
+ * The disk of a device that may be going.
+ *
+ * Return: the disk, for put_disk(), or NULL.
+ */
+static struct gendisk *karray_blk_get_disk(struct karray_dev *kdev)
+{
+	int cookie = karray_read_lock();
+	struct gendisk *disk = NULL;
+
+	if (karray_alive(kdev) && kdev->blk) {
+		disk = kdev->blk->disk;
+		get_device(disk_to_dev(disk));
+	}
+	karray_read_unlock(cookie);
+	return disk;
+}
+
+/*
+ * Open for reading is enough: the claim is what others meet. Who claims is a user
+ * already, and not one more for having the disk open.
+ */
+static int karray_blk_claim(struct karray_dev *kdev, void **handle)
+{
+	struct gendisk *disk = karray_blk_get_disk(kdev);
+	struct file *file;
+
+	if (!disk)
+		return -ENXIO;
+	/* The number is ours as long as we have the disk. */
+	file = bdev_file_open_by_dev(disk_devt(disk), BLK_OPEN_READ, kdev,
+				     NULL);
+	put_disk(disk);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	karray_put_user(kdev, KARRAY_BLK);
+	*handle = file;
+	return 0;
+}
+
+static void karray_blk_unclaim(void *handle)
+{
+	struct karray_blk *blk = file_bdev(handle)->bd_disk->private_data;
+
+	/* The release may come later, and then maybe another's comes first. */
+	atomic_inc(&blk->uncounted);
+	bdev_fput(handle);
+}
+
+/*
+ * Cuts a range of the disk to a part of it, whose offsets it is in then.
+ *
+ * Return: whether anything is left.
+ */
+static bool karray_blk_cut(struct block_device *part, u64 *pos, u64 *end)
+{
+	u64 start = (u64)get_start_sect(part) << SECTOR_SHIFT;
+	u64 size = bdev_nr_bytes(part);
+
+	if (*end <= start || *pos >= start + size)
+		return false;
+	*pos = max(*pos, start) - start;
+	*end = min(*end - start, size);
+	return true;
+}
+
+static bool karray_blk_part_cached(struct block_device *part, u64 pos, u64 len,
+				   enum karray_copies which)
+{
+	struct address_space *cache = bdev_mapping(part);
+	u64 end = pos + len;
+
+	if (likely(!READ_ONCE(cache->nrpages)))
+		return false;
+	if (which == KARRAY_CHANGED_COPIES &&
+	    !mapping_tagged(cache, PAGECACHE_TAG_DIRTY) &&
+	    !mapping_tagged(cache, PAGECACHE_TAG_WRITEBACK))
+		return false;
+	return karray_blk_cut(part, &pos, &end) &&
+	       filemap_range_has_page(cache, pos, end - 1);
+}
+
+static bool karray_blk_cached(struct karray_dev *kdev, u64 pos, u64 len,
+			      enum karray_copies which)
+{
+	struct gendisk *disk = kdev->blk->disk;
+	struct block_device *part;
+	unsigned long i;
+	bool cached;
+
+	cached = karray_blk_part_cached(disk->part0, pos, len, which);
+	/* A cache is emptied at the last close, and a claim opens no partition. */
+	if (cached || likely(!READ_ONCE(kdev->users[KARRAY_BLK])))
+		return cached;
+
+	rcu_read_lock();
+	xa_for_each_start(&disk->part_tbl, i, part, 1) {
+		cached = karray_blk_part_cached(part, pos, len, which);
+		if (cached)
+			break;
+	}
+	rcu_read_unlock();
+	return cached;
+}
+
+static int karray_blk_flush(struct karray_dev *kdev, u64 pos, u64 len,
+			    enum karray_copies which)
+{
+	struct gendisk *disk = karray_blk_get_disk(kdev);
+	struct block_device *part;
+	unsigned long i;
+	int ret, err = 0;
+
+	if (!disk)
+		return 0;
+
+	rcu_read_lock();
+	xa_for_each(&disk->part_tbl, i, part) {
+		struct address_space *cache = bdev_mapping(part);
+		u64 begin = pos, end = pos + len;
+		struct inode *inode;
+
+		if (!READ_ONCE(cache->nrpages) ||
+		    !karray_blk_cut(part, &begin, &end))
+			continue;
+		inode = igrab(cache->host);
+		if (!inode)
+			continue;
+		rcu_read_unlock();
+		ret = filemap_write_and_wait_range(cache, begin, end - 1);
+		err = err ?: ret;
+		/* Where this fails, somebody has just written there again. */
+		if (which == KARRAY_ALL_COPIES)
+			invalidate_inode_pages2_range(cache,
+						      begin >> PAGE_SHIFT,
+						      (end - 1) >> PAGE_SHIFT);
+		iput(inode);
+		rcu_read_lock();
+	}
+	rcu_read_unlock();
+	put_disk(disk);
+	return err;
+}
+
 static int karray_blk_attach(struct karray_dev *kdev)
 {
 	const struct karray_settings *settings = &kdev->settings;
@@ -466,6 +619,7 @@ static int karray_blk_attach(struct karray_dev *kdev)
 	ret = device_add_disk(&kdev->dev, blk->disk, NULL);
 	if (ret)
 		goto out_put_disk;
+	kdev->disk_devt = disk_devt(blk->disk);
 	kdev->blk = blk;
 	return 0;
 
@@ -488,6 +642,7 @@ static void karray_blk_detach(struct karray_dev *kdev)
 	struct karray_blk *blk = kdev->blk;
 
 	kdev->blk = NULL;
+	kdev->disk_devt = 0;
 	del_gendisk(blk->disk);
 	/* Before the struct goes with the disk, or with its last opener. */
 	if (queue_is_mq(blk->disk->queue))
@@ -510,4 +665,8 @@ const struct karray_personality karray_blk_personality = {
 	.exit	= karray_blk_exit,
 	.attach	= karray_blk_attach,
 	.detach	= karray_blk_detach,
+	.claim	= karray_blk_claim,
+	.unclaim = karray_blk_unclaim,
+	.cached	= karray_blk_cached,
+	.flush	= karray_blk_flush,
 };

@@ -8,9 +8,19 @@
  * own page faults, or not). Where user memory isn't there, a page goes through a
  * buffer, and the lock isn't held while that copy faults.
  *
- * Lifetime: an open file counts as a user, and holds a reference on the
- * karray_dev. struct karray_chr lives until the last file that could find it by
- * its cdev is past open. Both outlive the memory; the state says so.
+ * The disk's page cache may hold copies of the memory. What is newer there is written
+ * back before a read, and all of it is written back and dropped before a write, and
+ * dropped again after it if somebody has read the disk meanwhile: as direct I/O does.
+ * Without copies this costs a few loads.
+ *
+ * Files open for writing together hold one claim on the disk, so that no file system
+ * is mounted below which they write. The first takes it, the last gives it back.
+ *
+ * Lifetime: an open file counts as a user, and holds a reference on struct
+ * karray_chr, which holds one on the karray_dev. Both outlive the memory; the state
+ * says so.
+ *
+ * Lock order: chr->lock, the disk's open_mutex, kdev->lock.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -20,34 +30,38 @@
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/sizes.h>
+#include <linux/splice.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include <uapi/linux/karray.h>
-#include "karray.h"
+#include "karray_chr.h"
+#include "karray_compat.h"
 #include <trace/events/karray.h>
-
-/* Bytes copied at a time: short enough for signals, preemption and removal. */
-#define KARRAY_CHR_PIECE	SZ_1M
-
-/**
- * struct karray_chr - a char node
- * @dev: in class "karray"; holds a reference on @kdev until it is released
- * @cdev: child of @dev
- * @kdev: whose memory it shows
- */
-struct karray_chr {
-	struct device dev;
-	struct cdev cdev;
-	struct karray_dev *kdev;
-};
 
 static dev_t karray_chr_base;
 
 static struct class karray_chr_class = {
 	.name = "karray",
 };
+
+/**
+ * karray_chr_flush - bring the memory and the disk's copies of it together
+ * @chr: the node
+ * @pos: offset, bytes
+ * @len: bytes, at least 1
+ * @write: not only write back what is newer there, but drop all
+ *
+ * Context: process context, may sleep; not under the read lock.
+ * Return: 0, -ENODEV, or the error of writing back.
+ */
+int karray_chr_flush(struct karray_chr *chr, u64 pos, u64 len, bool write)
+{
+	int ret = karray_flush(chr->kdev, KARRAY_CHR, pos, len,
+			       write ? KARRAY_ALL_COPIES :
+				       KARRAY_CHANGED_COPIES);
+
+	return karray_chr_alive(chr) ? ret : -ENODEV;
+}
 
 /* How much of a piece can be moved before it meets bad memory. */
 static size_t karray_chr_movable(struct karray_dev *kdev, u64 pos, size_t len,
@@ -58,96 +72,152 @@ static size_t karray_chr_movable(struct karray_dev *kdev, u64 pos, size_t len,
 }
 
 /*
+ * A read or write under way.
+ *
+ * @outdated: copies of what has been written came up elsewhere meanwhile
+ * @page: for karray_chr_bounce(), allocated when it is needed
+ */
+struct karray_chr_io {
+	struct karray_chr *chr;
+	struct iov_iter *iter;
+	bool write;
+	bool nowait;
+	bool outdated;
+	void *page;
+};
+
+/*
  * One piece, which may come out short, even empty, where user memory is not there
  * or ours is bad. The caller has checked that it ends within the memory, so the
  * usercopy hardening has nothing to add.
  *
- * Return: bytes copied, -EIO or -ENODEV.
+ * Return: bytes copied, -EIO, -ENODEV, or -EAGAIN where copies elsewhere must be
+ * @flushed first.
  */
-static ssize_t karray_chr_copy(struct karray_dev *kdev, loff_t pos, size_t len,
-			       struct iov_iter *iter)
+static ssize_t karray_chr_copy(struct karray_chr_io *io, loff_t pos, size_t len,
+			       bool flushed)
 {
+	struct karray_dev *kdev = io->chr->kdev;
 	int cookie = karray_read_lock();
 	ssize_t ret = -ENODEV;
 
-	if (!karray_alive(kdev))
+	if (!karray_chr_alive(io->chr))
+		goto out;
+
+	ret = -EAGAIN;
+	if (!flushed && karray_chr_cached(io->chr, pos, len, io->write))
 		goto out;
 
 	ret = -EIO;
-	len = karray_chr_movable(kdev, pos, len, iter);
+	len = karray_chr_movable(kdev, pos, len, io->iter);
 	if (!len)
 		goto out;
 
 	pagefault_disable();
-	if (iov_iter_rw(iter) == READ)
-		ret = _copy_mc_to_iter(kdev->virt + pos, len, iter);
+	if (io->write)
+		ret = _copy_from_iter(kdev->virt + pos, len, io->iter);
 	else
-		ret = _copy_from_iter(kdev->virt + pos, len, iter);
+		ret = _copy_mc_to_iter(kdev->virt + pos, len, io->iter);
 	pagefault_enable();
 
-	if (iov_iter_rw(iter) == WRITE && karray_mem_has_bad(kdev)) {
+	if (io->write && karray_mem_has_bad(kdev)) {
 		karray_mem_clear_bad(kdev, pos, ret);
 		if (ret < len) {
 			/* Sectors are mended as a whole: go back to its start. */
 			size_t part = min_t(size_t, ret, (pos + ret) &
 							 (SECTOR_SIZE - 1));
 
-			iov_iter_revert(iter, part);
+			iov_iter_revert(io->iter, part);
 			ret -= part;
 		}
 	}
+	if (io->write)
+		io->outdated = karray_chr_outdated(io->chr, pos, len);
 out:
 	karray_read_unlock(cookie);
 	return ret;
 }
 
 /*
- * Up to a page by way of @page, so that the copy from or to user memory may fault,
- * and always gets on or fails.
+ * Up to a page by way of a page of the kernel's, so that the copy from or to user
+ * memory may fault, and always gets on or fails.
  *
- * Return: bytes copied, -EFAULT, -EIO or -ENODEV.
+ * Return: bytes copied, -EFAULT, -EIO, -ENODEV, or where there is no page -ENOMEM
+ * or -EAGAIN.
  */
-static ssize_t karray_chr_bounce(struct karray_dev *kdev, loff_t pos, size_t len,
-				 struct iov_iter *iter, void *page)
+static ssize_t karray_chr_bounce(struct karray_chr_io *io, loff_t pos,
+				 size_t len)
 {
-	bool read = iov_iter_rw(iter) == READ;
+	struct karray_dev *kdev = io->chr->kdev;
 	ssize_t ret = -ENODEV;
 	size_t copied = 0;
 	int cookie;
 
+	if (!io->page)
+		io->page = kmalloc(PAGE_SIZE,
+				   io->nowait ? GFP_NOWAIT : GFP_KERNEL);
+	if (!io->page)
+		return io->nowait ? -EAGAIN : -ENOMEM;
+
 	len = min_t(size_t, len, PAGE_SIZE);
-	if (!read) {
-		copied = copy_from_iter(page, len, iter);
+	if (io->write) {
+		copied = copy_from_iter(io->page, len, io->iter);
 		if (!copied)
 			return -EFAULT;
 		len = copied;
 	}
 
 	cookie = karray_read_lock();
-	if (karray_alive(kdev)) {
-		len = karray_chr_movable(kdev, pos, len, iter);
-		if (read) {
-			len = karray_mem_read(kdev, page, pos, len);
-		} else {
-			memcpy(kdev->virt + pos, page, len);
+	if (karray_chr_alive(io->chr)) {
+		len = karray_chr_movable(kdev, pos, len, io->iter);
+		if (!io->write) {
+			len = karray_mem_read(kdev, io->page, pos, len);
+		} else if (len) {
+			memcpy(kdev->virt + pos, io->page, len);
 			karray_mem_clear_bad(kdev, pos, len);
+			io->outdated = karray_chr_outdated(io->chr, pos, len);
 		}
 		ret = len ?: -EIO;
 	}
 	karray_read_unlock(cookie);
 
-	if (read && ret > 0)
-		ret = copy_to_iter(page, ret, iter) ?: -EFAULT;
-	else if (!read && ret > 0)
-		iov_iter_revert(iter, copied - ret);
+	if (!io->write && ret > 0)
+		ret = copy_to_iter(io->page, ret, io->iter) ?: -EFAULT;
+	else if (io->write && ret > 0)
+		iov_iter_revert(io->iter, copied - ret);
+	return ret;
+}
+
+/* A piece, or what of it can be moved at once. */
+static ssize_t karray_chr_move_piece(struct karray_chr_io *io, loff_t pos,
+				     size_t len)
+{
+	ssize_t ret = karray_chr_copy(io, pos, len, false);
+
+	if (unlikely(ret == -EAGAIN) && !io->nowait) {
+		ret = karray_chr_flush(io->chr, pos, len, io->write);
+		if (!ret)
+			ret = karray_chr_copy(io, pos, len, true);
+	}
+	if (!ret)
+		ret = karray_chr_bounce(io, pos, len);
+	if (unlikely(io->outdated)) {
+		/* The bytes are written, whatever becomes of the copies. */
+		karray_chr_flush(io->chr, pos, len, true);
+		io->outdated = false;
+	}
 	return ret;
 }
 
 /* Moves what @iter asks for; the caller has cut it to the end of the memory. */
 static ssize_t karray_chr_move(struct kiocb *iocb, struct iov_iter *iter)
 {
-	struct karray_dev *kdev = iocb->ki_filp->private_data;
-	void *page = NULL;
+	struct karray_chr_io io = {
+		.chr = iocb->ki_filp->private_data,
+		.iter = iter,
+		.write = iov_iter_rw(iter) == WRITE,
+		.nowait = iocb->ki_flags & IOCB_NOWAIT,
+	};
 	ssize_t done = 0;
 	ssize_t ret = 0;
 
@@ -155,13 +225,7 @@ static ssize_t karray_chr_move(struct kiocb *iocb, struct iov_iter *iter)
 		size_t len = min_t(size_t, iov_iter_count(iter),
 				   KARRAY_CHR_PIECE);
 
-		ret = karray_chr_copy(kdev, iocb->ki_pos, len, iter);
-		if (!ret) {
-			if (!page)
-				page = kmalloc(PAGE_SIZE, GFP_KERNEL);
-			ret = page ? karray_chr_bounce(kdev, iocb->ki_pos, len,
-						       iter, page) : -ENOMEM;
-		}
+		ret = karray_chr_move_piece(&io, iocb->ki_pos, len);
 		if (ret < 0)
 			break;
 		iocb->ki_pos += ret;
@@ -172,18 +236,19 @@ static ssize_t karray_chr_move(struct kiocb *iocb, struct iov_iter *iter)
 		}
 		cond_resched();
 	}
-	kfree(page);
+	kfree(io.page);
 	return done ?: ret;
 }
 
 static ssize_t karray_chr_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct karray_dev *kdev = iocb->ki_filp->private_data;
+	struct karray_chr *chr = iocb->ki_filp->private_data;
+	struct karray_dev *kdev = chr->kdev;
 	size_t size = iov_iter_count(to);
 	loff_t pos = iocb->ki_pos;
 	ssize_t ret;
 
-	if (!karray_alive(kdev)) {
+	if (!karray_chr_alive(chr)) {
 		ret = -ENODEV;
 	} else if (pos >= kdev->range.size) {
 		ret = 0;
@@ -196,9 +261,10 @@ static ssize_t karray_chr_read_iter(struct kiocb *iocb, struct iov_iter *to)
 }
 
 /* The event shows what has been written, as long as that is mapped. */
-static void karray_chr_trace_write(struct karray_dev *kdev, loff_t pos,
+static void karray_chr_trace_write(struct karray_chr *chr, loff_t pos,
 				   size_t size, ssize_t ret)
 {
+	struct karray_dev *kdev = chr->kdev;
 	char data[KARRAY_TRACE_MSG];
 	size_t len = 0;
 	int cookie;
@@ -206,7 +272,7 @@ static void karray_chr_trace_write(struct karray_dev *kdev, loff_t pos,
 	if (!trace_karray_write_enabled())
 		return;
 	cookie = karray_read_lock();
-	if (ret > 0 && karray_alive(kdev))
+	if (ret > 0 && karray_chr_alive(chr))
 		len = karray_mem_read(kdev, data, pos,
 				      min_t(size_t, ret, sizeof(data)));
 	karray_read_unlock(cookie);
@@ -215,12 +281,13 @@ static void karray_chr_trace_write(struct karray_dev *kdev, loff_t pos,
 
 static ssize_t karray_chr_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct karray_dev *kdev = iocb->ki_filp->private_data;
+	struct karray_chr *chr = iocb->ki_filp->private_data;
+	struct karray_dev *kdev = chr->kdev;
 	size_t size = iov_iter_count(from);
 	loff_t pos = iocb->ki_pos;
 	ssize_t ret;
 
-	if (!karray_alive(kdev)) {
+	if (!karray_chr_alive(chr)) {
 		ret = -ENODEV;
 	} else if (iocb->ki_flags & IOCB_APPEND) {
 		ret = -EINVAL;
@@ -232,31 +299,55 @@ static ssize_t karray_chr_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		iov_iter_truncate(from, kdev->range.size - pos);
 		ret = karray_chr_move(iocb, from);
 	}
-	karray_chr_trace_write(kdev, pos, size, ret);
+	karray_chr_trace_write(chr, pos, size, ret);
 	return ret;
 }
 
 static loff_t karray_chr_llseek(struct file *file, loff_t offset, int whence)
 {
-	struct karray_dev *kdev = file->private_data;
+	struct karray_chr *chr = file->private_data;
 
-	return fixed_size_llseek(file, offset, whence, kdev->range.size);
+	return fixed_size_llseek(file, offset, whence, chr->kdev->range.size);
 }
 
-static long karray_chr_ioctl(struct file *file, unsigned int request,
-			     unsigned long arg)
+/*
+ * What a write() has written is in the memory. What a mapping was used for is, too,
+ * but unseen by the kernel: fsync() and msync() are where it is told.
+ */
+static int karray_chr_fsync(struct file *file, loff_t start, loff_t end,
+			    int datasync)
 {
-	struct karray_dev *kdev = file->private_data;
-	long ret;
+	struct karray_chr *chr = file->private_data;
+	u64 size = chr->kdev->range.size;
 
-	if (!karray_alive(kdev))
-		ret = -ENODEV;
-	else if (request == KARRAY_IOC_PING)
-		ret = 0;
-	else
-		ret = -ENOTTY;
-	trace_karray_ioctl(kdev, request, ret);
+	if (!karray_chr_alive(chr))
+		return -ENODEV;
+	if (start >= size || end < start)
+		return 0;
+	return karray_chr_flush(chr, start, min_t(u64, end, size - 1) - start + 1,
+				file->f_mode & FMODE_WRITE);
+}
+
+/* The first writer claims, and the last gives back. */
+static int karray_chr_get_writer(struct karray_chr *chr)
+{
+	int ret;
+
+	if (mutex_lock_killable(&chr->lock))
+		return -EINTR;
+	ret = chr->writers ? 0 : karray_claim(chr->kdev, KARRAY_CHR, &chr->claim);
+	if (!ret)
+		chr->writers++;
+	mutex_unlock(&chr->lock);
 	return ret;
+}
+
+static void karray_chr_put_writer(struct karray_chr *chr)
+{
+	mutex_lock(&chr->lock);
+	if (!--chr->writers)
+		karray_unclaim(&chr->claim);
+	mutex_unlock(&chr->lock);
 }
 
 static int karray_chr_open(struct inode *inode, struct file *file)
@@ -270,13 +361,18 @@ static int karray_chr_open(struct inode *inode, struct file *file)
 	ret = karray_get_user(kdev, KARRAY_CHR);
 	if (ret)
 		return ret;
-	/* A user keeps the settings as they are. */
-	if (kdev->settings.read_only && (file->f_mode & FMODE_WRITE)) {
-		karray_put_user(kdev, KARRAY_CHR);
-		return -EROFS;
+	if (file->f_mode & FMODE_WRITE) {
+		/* A user keeps the settings as they are. */
+		ret = kdev->settings.read_only ? -EROFS :
+						 karray_chr_get_writer(chr);
+		if (ret) {
+			karray_put_user(kdev, KARRAY_CHR);
+			return ret;
+		}
 	}
-	get_device(&kdev->dev);
-	file->private_data = kdev;
+	get_device(&chr->dev);
+	file->private_data = chr;
+	file->f_mapping = chr->inode->i_mapping;
 	file->f_mode |= FMODE_NOWAIT | FMODE_CAN_ODIRECT;
 	trace_karray_open(kdev);
 	return 0;
@@ -284,11 +380,13 @@ static int karray_chr_open(struct inode *inode, struct file *file)
 
 static int karray_chr_release(struct inode *inode, struct file *file)
 {
-	struct karray_dev *kdev = file->private_data;
+	struct karray_chr *chr = file->private_data;
 
-	trace_karray_release(kdev);
-	karray_put_user(kdev, KARRAY_CHR);
-	put_device(&kdev->dev);
+	trace_karray_release(chr->kdev);
+	if (file->f_mode & FMODE_WRITE)
+		karray_chr_put_writer(chr);
+	karray_put_user(chr->kdev, KARRAY_CHR);
+	put_device(&chr->dev);
 	return 0;
 }
 
@@ -299,6 +397,10 @@ static const struct file_operations karray_chr_fops = {
 	.llseek		= karray_chr_llseek,
 	.read_iter	= karray_chr_read_iter,
 	.write_iter	= karray_chr_write_iter,
+	.splice_read	= copy_splice_read,
+	.splice_write	= iter_file_splice_write,
+	.fsync		= karray_chr_fsync,
+	.mmap		= karray_chr_mmap,
 	.unlocked_ioctl	= karray_chr_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 };
@@ -307,6 +409,7 @@ static void karray_chr_free(struct device *dev)
 {
 	struct karray_chr *chr = container_of(dev, struct karray_chr, dev);
 
+	iput(chr->inode);
 	put_device(&chr->kdev->dev);
 	kfree(chr);
 }
@@ -319,6 +422,13 @@ static int karray_chr_attach(struct karray_dev *kdev)
 	chr = kzalloc(sizeof(*chr), GFP_KERNEL);
 	if (!chr)
 		return -ENOMEM;
+	chr->inode = karray_chr_new_inode();
+	if (IS_ERR(chr->inode)) {
+		ret = PTR_ERR(chr->inode);
+		kfree(chr);
+		return ret;
+	}
+	mutex_init(&chr->lock);
 	chr->kdev = kdev;
 	get_device(&kdev->dev);
 
@@ -337,13 +447,14 @@ static int karray_chr_attach(struct karray_dev *kdev)
 	cdev_init(&chr->cdev, &karray_chr_fops);
 	chr->cdev.owner = THIS_MODULE;
 	kdev->devt = chr->dev.devt;
+	WRITE_ONCE(kdev->chr, chr);	/* see karray_chr_alive() */
 	ret = cdev_device_add(&chr->cdev, &chr->dev);
 	if (ret)
-		goto out_clear_devt;
-	kdev->chr = chr;
+		goto out_clear_chr;
 	return 0;
 
-out_clear_devt:
+out_clear_chr:
+	WRITE_ONCE(kdev->chr, NULL);
 	kdev->devt = 0;
 out_put:
 	put_device(&chr->dev);
@@ -354,8 +465,9 @@ static void karray_chr_detach(struct karray_dev *kdev)
 {
 	struct karray_chr *chr = kdev->chr;
 
-	kdev->chr = NULL;
+	WRITE_ONCE(kdev->chr, NULL);	/* see karray_chr_alive() */
 	cdev_device_del(&chr->cdev, &chr->dev);
+	karray_chr_revoke(chr);
 	put_device(&chr->dev);
 	kdev->devt = 0;
 }
@@ -364,13 +476,22 @@ static int karray_chr_init(void)
 {
 	int ret;
 
+	ret = karray_chr_mmap_init();
+	if (ret)
+		return ret;
 	ret = alloc_chrdev_region(&karray_chr_base, 0, KARRAY_MAX_DEVICES,
 				  "karray");
 	if (ret)
-		return ret;
+		goto out_mmap_exit;
 	ret = class_register(&karray_chr_class);
 	if (ret)
-		unregister_chrdev_region(karray_chr_base, KARRAY_MAX_DEVICES);
+		goto out_unregister_region;
+	return 0;
+
+out_unregister_region:
+	unregister_chrdev_region(karray_chr_base, KARRAY_MAX_DEVICES);
+out_mmap_exit:
+	karray_chr_mmap_exit();
 	return ret;
 }
 
@@ -378,6 +499,7 @@ static void karray_chr_exit(void)
 {
 	class_unregister(&karray_chr_class);
 	unregister_chrdev_region(karray_chr_base, KARRAY_MAX_DEVICES);
+	karray_chr_mmap_exit();
 }
 
 const struct karray_personality karray_chr_personality = {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -161,6 +162,39 @@ static void test_bad_memory(void)
 	munmap(two, 8 << 20);
 }
 
+static void test_splice(void)
+{
+	unsigned char a[8192], b[8192];
+	loff_t at = 4096 * 7 + 5, to = size - 5000;
+	int p[2], file = memfd_create("copy", 0);
+	off_t from = at;
+
+	fill(a, sizeof(a), 5);
+	if (pipe(p) || pwrite(fd, a, sizeof(a), at) != sizeof(a))
+		abort();
+	ok(splice(fd, &at, p[1], NULL, 8192, 0) == 8192 && at == 4096 * 9 + 5 &&
+	   read(p[0], b, 8192) == 8192 && !memcmp(a, b, 8192), "splice to a pipe");
+	at = size - 100;
+	ok(splice(fd, &at, p[1], NULL, 8192, 0) == 100 && read(p[0], b, 200) == 100,
+	   "up to the end");
+	ok(splice(fd, &at, p[1], NULL, 8192, 0) == 0, "and there: 0");
+	ok(write(p[1], a, 8192) == 8192 &&
+	   splice(p[0], NULL, fd, &to, 8192, 0) == 5000 && to == size,
+	   "splice from a pipe, up to the end");
+	ok(refused(splice(p[0], NULL, fd, &to, 8192, 0), ENOSPC), "and there: ENOSPC");
+	ok(pread(fd, b, 5000, size - 5000) == 5000 && !memcmp(a, b, 5000), "the same bytes");
+	ok(sendfile(file, fd, &from, 8192) == 8192 && pread(file, b, 8192, 0) == 8192 &&
+	   !memcmp(a, b, 8192), "sendfile to a file");
+	lseek(fd, 1 << 20, SEEK_SET);
+	from = 0;
+	memset(b, 0, sizeof(b));
+	ok(sendfile(fd, file, &from, 8192) == 8192 && pread(fd, b, 8192, 1 << 20) == 8192 &&
+	   !memcmp(a, b, 8192), "and from it");
+	close(p[0]);
+	close(p[1]);
+	close(file);
+}
+
 static void on_alarm(int signal)
 {
 	(void)signal;
@@ -270,15 +304,24 @@ static void test_other_calls(const char *path)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLOUT };
 	struct stat st;
+	int other, bad = 0;
 	char c = 0;
-	int other;
 
 	ok(poll(&poll_fd, 1, 0) == 1 && poll_fd.revents == (POLLIN | POLLOUT),
 	   "poll: ready to be read and written");
 	ok(!fstat(fd, &st) && S_ISCHR(st.st_mode) && (st.st_mode & 0777) == 0600,
 	   "a char device of mode 0600");
-	ok(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED,
-	   "mmap is refused");
+	ok(st.st_size == 0, "of no size, as every device node");
+	ok(!fsync(fd) && !fdatasync(fd), "fsync and fdatasync");
+	ok(refused(fallocate(fd, 0, 0, 4096), ENODEV), "fallocate: ENODEV");
+	ok(refused(ftruncate(fd, 0), EINVAL), "ftruncate: EINVAL");
+	for (int advice = 0; advice < 6; advice++)
+		if (posix_fadvise(fd, 0, 0, advice))
+			bad++;
+	ok(!bad && posix_fadvise(fd, 0, 0, 99) == EINVAL, "fadvise");
+	ok(refused(readahead(fd, 0, 4096), EINVAL), "readahead: EINVAL");
+	ok(refused(sync_file_range(fd, 0, 4096, 7), ESPIPE), "sync_file_range: ESPIPE");
+	ok(copy_file_range(fd, NULL, fd, NULL, 10, 0) == -1, "copy_file_range is refused");
 
 	other = open(path, O_RDONLY);
 	ok(other >= 0 && refused(pwrite(other, &c, 1, 0), EBADF),
@@ -315,6 +358,7 @@ int main(int argc, char **argv)
 	test_alignment();
 	test_vectors();
 	test_bad_memory();
+	test_splice();
 	test_signal();
 	test_both_views();
 	test_ioctl();

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings of the char node: which there are, what they show, what may be done to
+ * them; and what a hostile program tries.
+ *
+ * usage: chr_map NODE SIZE
+ *        chr_map NODE SIZE revoke	map, say so, and touch until SIGBUS
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define MIB	(1UL << 20)
+
+static int fd, ro;
+static size_t size;
+static const char *node;
+
+static sigjmp_buf jump;
+static int bus_code;
+
+static void on_signal(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	bus_code = info->si_code;
+	siglongjmp(jump, signal);
+}
+
+/* The signal that touching @at raises, or 0. */
+static int touch(volatile char *at, bool write)
+{
+	int got = sigsetjmp(jump, 1);
+
+	if (!got) {
+		if (write)
+			*at = *at + 1;
+		else
+			(void)*at;
+	}
+	return got;
+}
+
+static char *map(int file, size_t len, int prot, int flags, off_t at)
+{
+	return mmap(NULL, len, prot, flags, file, at);
+}
+
+static bool no_map(int file, size_t len, int prot, int flags, off_t at, int error)
+{
+	return map(file, len, prot, flags, at) == MAP_FAILED && errno == error;
+}
+
+static void test_kinds(void)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	char *p;
+
+	ok(no_map(fd, 4096, rw, MAP_PRIVATE, 0, EINVAL), "private and writable: EINVAL");
+	ok(no_map(ro, 4096, rw, MAP_PRIVATE, 0, EINVAL), "likewise with a read-only file");
+	ok(no_map(ro, 4096, rw, MAP_SHARED, 0, EACCES), "writable of a read-only file: EACCES");
+	ok(no_map(fd, 4096, rw, MAP_SHARED, size, EINVAL), "at the end: EINVAL");
+	ok(no_map(fd, 8192, rw, MAP_SHARED, size - 4096, EINVAL), "across the end: EINVAL");
+	ok(no_map(fd, size + 4096, rw, MAP_SHARED, 0, EINVAL), "longer than the memory: EINVAL");
+	ok(no_map(fd, 4096, rw, MAP_SHARED, 1L << 62, EINVAL), "far beyond: EINVAL");
+	ok(map(fd, 8192, rw, MAP_SHARED, -4096L) == MAP_FAILED, "around the end of all offsets");
+	ok(no_map(fd, 4096, rw, MAP_SHARED, 512, EINVAL), "at half a page: EINVAL");
+
+	p = map(fd, 4096, PROT_READ, MAP_PRIVATE, 0);
+	ok(p != MAP_FAILED && !touch(p, false), "private, for reading");
+	ok(mprotect(p, 4096, rw) == -1 && errno == EACCES, "which never becomes writable");
+	munmap(p, 4096);
+	p = map(ro, 4096, PROT_READ, MAP_SHARED, 0);
+	ok(p != MAP_FAILED && !touch(p, false), "shared, of a read-only file");
+	ok(mprotect(p, 4096, rw) == -1 && errno == EACCES, "which never becomes writable");
+	ok(touch(p, true) == SIGSEGV, "and a store is SIGSEGV");
+	munmap(p, 4096);
+	p = map(fd, 4096, rw, MAP_SHARED, size - 4096);
+	ok(p != MAP_FAILED && !touch(p + 4095, true), "the last page");
+	munmap(p, 4096);
+	p = map(fd, size, rw, MAP_SHARED, 0);
+	ok(p != MAP_FAILED && !touch(p, true) && !touch(p + size - 1, true), "all of it");
+	munmap(p, size);
+}
+
+static void test_contents(void)
+{
+	size_t len = 16 * MIB, bad;
+	struct rusage before, after;
+	uint32_t *word, *other, *back = malloc(len);
+
+	word = (void *)map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 64 * MIB);
+	getrusage(RUSAGE_SELF, &before);
+	for (size_t i = 0; i < len / 4; i++)
+		word[i] = i * 2654435761U;
+	getrusage(RUSAGE_SELF, &after);
+	ok(after.ru_minflt - before.ru_minflt <= 9, "a fault for every 2 MiB, %ld for 16 MiB",
+	   after.ru_minflt - before.ru_minflt);
+	ok(pread(fd, back, len, 64 * MIB) == (ssize_t)len && !memcmp(back, word, len),
+	   "pread sees what was stored");
+	memset(back, 0x5a, len);
+	ok(pwrite(fd, back, len, 64 * MIB) == (ssize_t)len && !memcmp(back, word, len),
+	   "loads see what was written");
+	ok(pwrite(fd, word, MIB, 128 * MIB) == MIB && pread(fd, word, MIB, 128 * MIB) == MIB,
+	   "a mapping as the buffer of read and write");
+
+	ok(madvise(word, len, MADV_DONTNEED) == -1 && errno == EINVAL,
+	   "MADV_DONTNEED is refused, as for all device memory");
+	other = (void *)map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 64 * MIB);
+	ok(!madvise(other, len, MADV_RANDOM), "MADV_RANDOM");
+	getrusage(RUSAGE_SELF, &before);
+	bad = memcmp(other, word, len);
+	getrusage(RUSAGE_SELF, &after);
+	ok(!bad && after.ru_minflt - before.ru_minflt >= 4096, "maps a page at a time");
+	munmap(other, len);
+	ok(!msync(word, len, MS_SYNC) && !msync(word, len, MS_ASYNC), "msync");
+	munmap(word, len);
+	free(back);
+}
+
+static void test_changes(void)
+{
+	size_t len = 8 * MIB;
+	char *p = map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	char *q, *hole;
+	int status;
+
+	memset(p, 1, len);
+	/* Holes, by halves of huge pages. */
+	ok(!munmap(p + 3 * MIB, 4096) && touch(p + 3 * MIB, false) == SIGSEGV &&
+	   !touch(p + 3 * MIB - 1, true) && !touch(p + 3 * MIB + 4096, true), "a hole");
+	ok(!mprotect(p, MIB, PROT_READ) && touch(p, true) == SIGSEGV &&
+	   !touch(p + MIB, true), "a part for reading");
+	ok(!mprotect(p, MIB, PROT_NONE) && touch(p, false) == SIGSEGV, "a part for nothing");
+	ok(!mprotect(p, MIB, PROT_READ | PROT_WRITE) && !touch(p, true), "and back");
+	q = mremap(p + 4 * MIB, 4 * MIB, 5 * MIB, MREMAP_MAYMOVE);
+	ok(q == MAP_FAILED && errno == EFAULT, "mremap doesn't make it longer");
+	hole = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	q = mremap(p + 4 * MIB, 4 * MIB, 4 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   hole + 4096);
+	ok(q == hole + 4096 && *q == 1 && !touch(q + 4 * MIB - 1, true) &&
+	   touch(p + 4 * MIB, false) == SIGSEGV, "moves it, to an odd address");
+	ok(mremap(q, 4 * MIB, MIB, 0) == q && touch(q + MIB, false) == SIGSEGV, "shortens it");
+	ok(mremap(q, 0, MIB, MREMAP_MAYMOVE) == MAP_FAILED, "doesn't double it");
+
+	*p = 42;
+	if (!fork()) {
+		bool good = *p == 42;
+
+		*p = 43;
+		_exit(!good);
+	}
+	ok(wait(&status) > 0 && !status && *p == 43, "fork shares it");
+	ok(!madvise(p, MIB, MADV_DONTFORK), "MADV_DONTFORK");
+	if (!fork())
+		_exit(touch(p, false) != SIGSEGV);
+	ok(wait(&status) > 0 && !status, "doesn't");
+	munmap(p, len);
+	munmap(hole, len);
+}
+
+/* Nothing here need succeed. */
+static void test_hostile(void)
+{
+	size_t len = 8 * MIB;
+	char *p = map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 2 * MIB);
+	void *pages[] = { p, p + MIB };
+	unsigned long nodes = 1;
+	int status[2], file;
+	char buf[4096];
+
+	memset(p, 7, len);
+	for (int how = 0; how <= 102; how++)
+		if (how != MADV_DONTFORK)
+			madvise(p, len, how);
+	ok(*p == 7 && p[len - 1] == 7, "every madvise");
+	for (int flags = 0; flags < 8; flags++)
+		for (int policy = 0; policy < 6; policy++)
+			syscall(SYS_mbind, p, len, policy, &nodes, 2, flags);
+	ok(!touch(p, true), "every mbind");
+	syscall(SYS_move_pages, 0, 2, pages, NULL, status, 0);
+	ok(status[0] < 0, "move_pages doesn't find pages");
+	syscall(SYS_migrate_pages, 0, 2, &nodes, &nodes);
+	mlock(p, len);
+	munlock(p, len);
+	mlockall(MCL_CURRENT);
+	munlockall();
+	mincore(p, MIB, (void *)buf);
+	syscall(SYS_remap_file_pages, p, MIB, 0, 1, 0);
+	ok(syscall(SYS_futex, p, FUTEX_WAKE, 1, NULL, NULL, 0) == -1 && errno == EFAULT,
+	   "a shared futex: EFAULT");
+	for (const char *const *name = (const char *const []){ "smaps", "numa_maps", "maps",
+	     "clear_refs", NULL }; *name; name++) {
+		snprintf(buf, sizeof(buf), "/proc/self/%s", *name);
+		file = open(buf, O_RDWR);
+		if (file < 0)
+			file = open(buf, O_RDONLY);
+		for (int i = '1'; i < '6'; i++)
+			if (write(file, &i, 1) < 0)
+				break;
+		while (read(file, buf, sizeof(buf)) > 0)
+			;
+		close(file);
+	}
+	file = open("/proc/self/pagemap", O_RDONLY);
+	ok(pread(file, buf, sizeof(buf), (uintptr_t)p / 4096 * 8) > 0, "/proc/self/...");
+	close(file);
+	ok(!touch(p, true) && !touch(p + len - 1, true), "still there");
+	memset(p, 8, len);
+	file = open(node, O_RDONLY | O_DIRECT);
+	ok(pread(file, p, MIB, 32 * MIB) == MIB, "char to char through a mapping");
+	close(file);
+	munmap(p, len);
+}
+
+/* Tasks that fault in the same memory, and protect or move where they have it. */
+static void test_race(void)
+{
+	size_t len = 4 * MIB;
+	char *p = map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	char *spare = mmap(NULL, 2 * len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status, bad = 0;
+
+	for (int t = 0; t < 4; t++) {
+		if (fork())
+			continue;
+		for (int i = 0; i < 300; i++) {
+			size_t at = (size_t)rand() % (len / 4096) * 4096;
+
+			touch(p + at, i & 1);
+			if (t & 1)
+				p = mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+					   i & 1 ? spare : spare + 4096);
+			else
+				mprotect(p, len, i % 3 ? PROT_READ | PROT_WRITE : PROT_READ);
+		}
+		_exit(0);
+	}
+	for (int t = 0; t < 4; t++)
+		bad += wait(&status) < 0 || status;
+	ok(!bad, "four processes at it");
+	munmap(p, len);
+}
+
+static int until_gone(void)
+{
+	char *p = map(fd, 8 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	char *q = map(ro, 4096, PROT_READ, MAP_PRIVATE, 0);
+	char c;
+	int got;
+
+	memset(p, 1, 8 * MIB);
+	(void)*(volatile char *)q;
+	printf("# mapped\n");
+	fflush(stdout);
+	do {
+		got = touch(p, true);
+		usleep(1000);
+	} while (!got);
+	ok(got == SIGBUS, "the mapping is SIGBUS");
+	ok(touch(p + 5 * MIB, false) == SIGBUS && touch(q, false) == SIGBUS, "all of it is");
+	ok(pread(fd, &c, 1, 0) == -1 && errno == ENODEV, "read: ENODEV");
+	ok(pwrite(fd, &c, 1, 0) == -1 && errno == ENODEV, "write: ENODEV");
+	ok(fsync(fd) == -1 && errno == ENODEV, "fsync: ENODEV");
+	ok(msync(p - (uintptr_t)p % 4096, MIB, MS_SYNC) == -1 && errno == ENODEV, "msync: ENODEV");
+	ok(no_map(fd, 4096, PROT_READ, MAP_SHARED, 0, ENODEV), "mmap: ENODEV");
+	sleep(3);
+	ok(touch(p, true) == SIGBUS, "still SIGBUS when there is a new device");
+	return done_testing();
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+
+	if (argc < 3)
+		return 2;
+	node = argv[1];
+	size = atoll(argv[2]);
+	fd = open(node, O_RDWR);
+	ro = open(node, O_RDONLY);
+	if (!ok(fd >= 0 && ro >= 0, "open %s", node))
+		return done_testing();
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	if (argc > 3)
+		return until_gone();
+
+	test_kinds();
+	test_contents();
+	test_changes();
+	test_hostile();
+	test_race();
+	return done_testing();
+}
