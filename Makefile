@@ -14,6 +14,13 @@ modules: headers-there
 install: modules
 	+$(kbuild) INSTALL_MOD_PATH='$(if $(DESTDIR),$(abspath $(DESTDIR)))' INSTALL_MOD_DIR=updates modules_install
 
+# As in the kernel: what programs are compiled with goes to DIR/include.
+INSTALL_HDR_PATH ?= $(DESTDIR)/usr
+
+headers_install:
+	install -D -m 644 include/uapi/linux/karray.h \
+		'$(INSTALL_HDR_PATH)/include/linux/karray.h'
+
 clean: headers-there
 	+$(kbuild) clean
 
@@ -37,6 +44,8 @@ help:
 	@echo ''
 	@echo '  make            build karray.ko'
 	@echo '  make install    install it below /lib/modules/RELEASE/updates'
+	@echo '  make headers_install'
+	@echo '                  install linux/karray.h, for programs that use the ioctls'
 	@echo '  make clean      remove what the build made'
 	@echo '  make run        the whole story in a QEMU guest (scripts/run.sh)'
 	@echo '  make test       the test suite, in QEMU guests (scripts/test.sh)'
@@ -44,6 +53,7 @@ help:
 	@echo '  KERNELRELEASE=R build for the installed kernel R (default: the running one)'
 	@echo '  KDIR=DIR        build against the kernel headers in DIR'
 	@echo '  DESTDIR=DIR     install below DIR'
+	@echo '  INSTALL_HDR_PATH=DIR  install the header in DIR/include (default: DESTDIR/usr)'
 	@echo '  V=1 C=2 W=1     as in the kernel: commands, sparse, more warnings'
 
-.PHONY: modules install clean headers-there run test help
+.PHONY: modules install headers_install clean headers-there run test help

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Puts together what the guest has besides Debian's programs: karray.ko, the test
-# programs (tests/guest/*.c, linked statically) and modules (tests/kmod/*.c), its
-# scripts and the fio jobs, in build/VERSION/overlay.
+# programs and examples (tests/guest/*.c, examples/*.c, linked statically) and modules
+# (tests/kmod/*.c), its scripts and the fio jobs, in build/VERSION/overlay.
 #
 # usage: assemble_test.sh [VERSION...]
 
@@ -11,6 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 
 guest=$TOP/tests/guest
+sources=("$guest"/*.c "$TOP"/examples/*.c)
 programs=$BUILD/programs
 warnings=(-Wall -Wextra -Werror)
 
@@ -26,7 +27,7 @@ built() {
 build_programs() {
 	local source program headers=("$guest"/*.h "$TOP"/include/uapi/linux/*.h)
 	mkdir -p "$programs"
-	for source in "$guest"/*.c; do
+	for source in "${sources[@]}"; do
 		program=$programs/$(basename "$source" .c)
 		built "$program" "$source" "${headers[@]}" "$0" && continue
 		note "compiling ${source#"$TOP/"}"
@@ -49,7 +50,7 @@ assemble() {
 	mkdir -p "$root"
 	cp "$guest/init" "$root/../init"
 	cp "$guest"/*.sh "$root/"
-	for source in "$guest"/*.c; do
+	for source in "${sources[@]}"; do
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
 	cp -r "$TOP/fio-jobs" "$root/"

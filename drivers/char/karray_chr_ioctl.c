@@ -2,10 +2,10 @@
 /*
  * Requests to the char device: include/uapi/linux/karray.h says what they are.
  *
- * Those that take long go piece by piece. Each is done under karray_read_lock(), so
- * that a removal waits for a piece at most, and between two of them the caller can
- * be killed. What is read goes through a buffer, by a copy that survives memory
- * errors.
+ * Those that take long go piece by piece, as read and write do. Each is done under
+ * karray_read_lock(), so that a removal waits for a piece at most, and between two of
+ * them the caller can be killed. What is read goes through a buffer, by a copy that
+ * survives memory errors.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -33,63 +33,87 @@ static bool karray_chr_in_range(const struct karray_chr *chr, u64 pos, u64 len)
 	return pos <= size && len <= size - pos;
 }
 
-/* Between pieces. Return: 0, or -EINTR where the caller is to die. */
-static int karray_chr_breathe(void)
+/*
+ * What is done to the memory, piece by piece.
+ *
+ * @do_piece: does it to a piece, under the read lock. Returns how many bytes it got
+ *	on before bad memory, maybe 0.
+ * @write: whether that changes the memory
+ * @data: for @do_piece
+ */
+struct karray_chr_work {
+	struct karray_chr *chr;
+	size_t (*do_piece)(struct karray_dev *kdev, u64 pos, size_t len,
+			   void *data);
+	bool write;
+	void *data;
+};
+
+/*
+ * Return: bytes done, -EIO, -ENODEV, or -EAGAIN where copies elsewhere must be
+ * @flushed first.
+ */
+static ssize_t karray_chr_try_piece(struct karray_chr_work *work, u64 pos,
+				    size_t len, bool flushed, bool *outdated)
 {
-	if (fatal_signal_pending(current))
+	struct karray_chr *chr = work->chr;
+	int cookie = karray_read_lock();
+	ssize_t ret = -ENODEV;
+
+	if (!karray_chr_alive(chr))
+		goto out;
+	ret = -EAGAIN;
+	if (!flushed && karray_chr_cached(chr, pos, len, work->write))
+		goto out;
+	ret = work->do_piece(chr->kdev, pos, len, work->data);
+	if (!ret)
+		ret = -EIO;
+	else if (work->write)
+		*outdated = karray_chr_outdated(chr, pos, ret);
+out:
+	karray_read_unlock(cookie);
+	return ret;
+}
+
+/* Return: bytes done, at least 1 and at most @len; or an error. */
+static ssize_t karray_chr_work_on(struct karray_chr_work *work, u64 pos,
+				  size_t len)
+{
+	bool outdated = false;
+	ssize_t ret;
+
+	ret = karray_chr_try_piece(work, pos, len, false, &outdated);
+	if (ret == -EAGAIN) {
+		ret = karray_chr_flush(work->chr, pos, len, work->write);
+		if (!ret)
+			ret = karray_chr_try_piece(work, pos, len, true,
+						   &outdated);
+	}
+	if (outdated)
+		karray_chr_flush(work->chr, pos, len, true);
+	if (ret > 0 && fatal_signal_pending(current))
 		return -EINTR;
 	cond_resched();
-	return 0;
+	return ret;
 }
 
-/*
- * Begin to read (or write) a piece. The memory is there, and its only copy, up to
- * karray_read_unlock().
- *
- * Return: 0 with the read lock held, or -ENODEV, or the error of writing back.
- */
-static int karray_chr_begin(struct karray_chr *chr, u64 pos, size_t len,
-			    bool write, int *cookie)
+/* Copies a piece into the buffer @data. */
+static size_t karray_chr_fetch_piece(struct karray_dev *kdev, u64 pos,
+				     size_t len, void *data)
 {
-	bool flushed = false;
-	int ret;
-
-	for (;;) {
-		*cookie = karray_read_lock();
-		if (!karray_chr_alive(chr)) {
-			karray_read_unlock(*cookie);
-			return -ENODEV;
-		}
-		if (flushed || !karray_chr_cached(chr, pos, len, write))
-			return 0;
-		karray_read_unlock(*cookie);
-		ret = karray_chr_flush(chr, pos, len, write);
-		if (ret)
-			return ret;
-		flushed = true;
-	}
+	return karray_mem_read(kdev, data, pos,
+			       karray_mem_readable(kdev, pos, len));
 }
 
-/*
- * Copy a piece into a buffer.
- *
- * Return: bytes copied, fewer than @len up to bad memory; -EIO, -ENODEV, -EINTR.
- */
-static ssize_t karray_chr_fetch(struct karray_chr *chr, void *buf, u64 pos,
-				size_t len)
+static ssize_t karray_chr_fetch(struct karray_chr *chr, u64 pos, u64 len,
+				void *buf)
 {
-	int cookie, ret;
+	struct karray_chr_work work = {
+		.chr = chr, .do_piece = karray_chr_fetch_piece, .data = buf
+	};
 
-	ret = karray_chr_begin(chr, pos, len, false, &cookie);
-	if (ret)
-		return ret;
-	len = karray_mem_readable(chr->kdev, pos, len);
-	len = karray_mem_read(chr->kdev, buf, pos, len);
-	karray_read_unlock(cookie);
-
-	if (!len)
-		return -EIO;
-	return karray_chr_breathe() ?: len;
+	return karray_chr_work_on(&work, pos,
+				  min_t(u64, len, KARRAY_CHR_BUFFER));
 }
 
 static int karray_chr_info(struct karray_chr *chr,
@@ -122,67 +146,63 @@ static int karray_chr_info(struct karray_chr *chr,
 	return copy_to_user(to, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
-/* The pattern's bytes are those of memory, whatever the CPU's order of bytes. */
-static void karray_chr_fill_piece(u8 *to, size_t len, u64 pattern, u64 phase)
+/*
+ * Fills a piece, as the struct karray_fill says. The pattern's bytes are those that
+ * it has in memory, whatever the CPU's order.
+ */
+static size_t karray_chr_fill_piece(struct karray_dev *kdev, u64 pos, size_t len,
+				    void *data)
 {
-	size_t head = min_t(size_t, len, -(uintptr_t)to & 7);
+	const struct karray_fill *fill = data;
+	unsigned int phase = (pos - fill->offset) & 7;
+	u8 *to = kdev->virt + pos;
+	size_t head, tail;
 	u8 twice[16];
-	size_t tail;
+	u64 word;
 
-	if (!pattern) {
-		memset(to, 0, len);
-		return;
-	}
-	memcpy(twice, &pattern, 8);
-	memcpy(twice + 8, &pattern, 8);
-	memcpy(to, twice + (phase & 7), head);
+	len = karray_mem_writable(kdev, pos, len);
+	head = min_t(size_t, len, -pos & 7);
 	tail = (len - head) & 7;
-	phase += head;
-	memcpy(&pattern, twice + (phase & 7), 8);
-	memset64((u64 *)(to + head), pattern, (len - head) / 8);
-	memcpy(to + len - tail, &pattern, tail);
+
+	memcpy(twice, &fill->pattern, 8);
+	memcpy(twice + 8, &fill->pattern, 8);
+	memcpy(&word, twice + ((phase + head) & 7), 8);
+
+	memcpy(to, twice + phase, head);
+	if (word)
+		memset64((u64 *)(to + head), word, (len - head) / 8);
+	else
+		memset(to + head, 0, len - head - tail);
+	memcpy(to + len - tail, &word, tail);
+	karray_mem_clear_bad(kdev, pos, len);
+	return len;
 }
 
 static int karray_chr_fill(struct file *file,
-			   const struct karray_fill __user *from)
+			   const struct karray_fill __user *user)
 {
-	struct karray_chr *chr = file->private_data;
-	struct karray_dev *kdev = chr->kdev;
 	struct karray_fill fill;
-	bool outdated;
-	int cookie, ret;
+	struct karray_chr_work work = {
+		.chr = file->private_data, .do_piece = karray_chr_fill_piece,
+		.write = true, .data = &fill
+	};
+	ssize_t ret = 0;
 	u64 pos, end;
-	size_t len;
 
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
-	if (copy_from_user(&fill, from, sizeof(fill)))
+	if (copy_from_user(&fill, user, sizeof(fill)))
 		return -EFAULT;
 	if (fill.flags || fill.reserved ||
-	    !karray_chr_in_range(chr, fill.offset, fill.length))
+	    !karray_chr_in_range(work.chr, fill.offset, fill.length))
 		return -EINVAL;
 
 	end = fill.offset + fill.length;
-	for (pos = fill.offset; pos < end; pos += len) {
-		len = min_t(u64, end - pos, KARRAY_CHR_PIECE);
-		ret = karray_chr_begin(chr, pos, len, true, &cookie);
-		if (ret)
-			return ret;
-		len = karray_mem_writable(kdev, pos, len);
-		karray_chr_fill_piece(kdev->virt + pos, len, fill.pattern,
-				      pos - fill.offset);
-		karray_mem_clear_bad(kdev, pos, len);
-		outdated = len && karray_chr_outdated(chr, pos, len);
-		karray_read_unlock(cookie);
-		if (!len)
-			return -EIO;
-		if (outdated)
-			karray_chr_flush(chr, pos, len, true);
-		ret = karray_chr_breathe();
-		if (ret)
-			return ret;
-	}
-	return 0;
+	for (pos = fill.offset; pos < end && ret >= 0; pos += ret)
+		ret = karray_chr_work_on(&work, pos,
+					 min_t(u64, end - pos,
+					       KARRAY_CHR_PIECE));
+	return ret < 0 ? ret : 0;
 }
 
 /*
@@ -232,8 +252,7 @@ static int karray_chr_checksum(struct karray_chr *chr,
 
 	end = sum.offset + sum.length;
 	for (pos = sum.offset; pos < end; pos += ret) {
-		ret = karray_chr_fetch(chr, buf, pos,
-				       min_t(u64, end - pos, KARRAY_CHR_BUFFER));
+		ret = karray_chr_fetch(chr, pos, end - pos, buf);
 		if (ret < 0)
 			break;
 		karray_chr_crc_add(&c, buf, ret);
@@ -280,13 +299,12 @@ static int karray_chr_compare(struct karray_chr *chr,
 		return -ENOMEM;
 
 	while (done < cmp.length) {
-		ret = karray_chr_fetch(chr, buf, cmp.offset + done,
-				       min_t(u64, cmp.length - done,
-					     KARRAY_CHR_BUFFER));
+		ret = karray_chr_fetch(chr, cmp.offset + done,
+				       cmp.length - done, buf);
 		if (ret < 0)
 			break;
-		ret = karray_chr_fetch(chr, buf + KARRAY_CHR_BUFFER,
-				       cmp.other + done, ret);
+		ret = karray_chr_fetch(chr, cmp.other + done, ret,
+				       buf + KARRAY_CHR_BUFFER);
 		if (ret < 0)
 			break;
 		same = karray_chr_same(buf, buf + KARRAY_CHR_BUFFER, ret);

@@ -6,6 +6,11 @@
  * (VM_PFNMAP): there is no struct page, so nobody can take a reference and keep the
  * memory beyond its end.
  *
+ * The entries are for small pages, a page table's full at each fault. Huge ones need
+ * a struct page, too: mbind(MPOL_MF_STRICT) looks into that of a huge entry without
+ * asking whether there is one (v6.1 to v6.12 at least), and mremap() takes an entry
+ * of 1 GiB for a bad one.
+ *
  * Revocation: all files of a node have the address space of one inode, on a pseudo
  * file system that is mounted nowhere, and so unmap_mapping_range() finds all
  * mappings. When the memory goes, its state changes first, then all faults that may
@@ -22,6 +27,7 @@
 
 #include "karray_chr.h"
 #include "karray_compat.h"
+#include <trace/events/karray.h>
 
 #define KARRAY_CHR_FS_MAGIC	0x6b617272	/* "karr" */
 
@@ -160,28 +166,39 @@ static const struct vm_operations_struct karray_chr_vm_ops = {
 	.fault		= karray_chr_fault,
 };
 
-int karray_chr_mmap(struct file *file, struct vm_area_struct *vma)
+static int karray_chr_do_mmap(struct karray_chr *chr,
+			      struct vm_area_struct *vma, u64 pos, u64 len)
 {
-	struct karray_chr *chr = file->private_data;
 	u64 pages = chr->kdev->range.size >> PAGE_SHIFT;
-	bool write = vma->vm_flags & VM_SHARED;
+	bool shared = vma->vm_flags & VM_MAYSHARE;
 	int ret;
 
 	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
-	/* The kernel can't copy on write what has no struct page. */
-	if (!(vma->vm_flags & VM_MAYSHARE) && (vma->vm_flags & VM_WRITE))
+	/* There is no copy on write of what has no struct page. */
+	if (!shared && (vma->vm_flags & VM_WRITE))
 		return -EINVAL;
 
 	/* From now on the kernel doesn't see what is read and written. */
-	ret = karray_chr_flush(chr, (u64)vma->vm_pgoff << PAGE_SHIFT,
-			       vma->vm_end - vma->vm_start, write);
+	ret = karray_chr_flush(chr, pos, len, vma->vm_flags & VM_SHARED);
 	if (ret)
 		return ret;
 
-	if (!(vma->vm_flags & VM_MAYSHARE))
+	if (!shared)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &karray_chr_vm_ops;
 	return 0;
+}
+
+int karray_chr_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct karray_chr *chr = file->private_data;
+	u64 pos = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	u64 len = vma->vm_end - vma->vm_start;
+	int ret = karray_chr_do_mmap(chr, vma, pos, len);
+
+	/* VM_SHARED means that it may become writable at least. */
+	trace_karray_mmap(chr->kdev, pos, len, vma->vm_flags & VM_SHARED, ret);
+	return ret;
 }

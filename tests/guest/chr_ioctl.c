@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ioctls of include/uapi/linux/karray.h. Built also as a 32-bit program where
- * the compiler can.
+ * The ioctls of include/uapi/linux/karray.h, also as a 32-bit program makes them.
  *
  * usage: chr_ioctl NODE DISK SIZE PHYSICAL-ADDRESS
  */
@@ -122,11 +121,12 @@ static void test_checksum(void)
 
 	if (pwrite(fd, "123456789", 9, 12345) != 9)
 		abort();
-	ok(!checksum(12345, 9, &sum) && sum == 0xe3069283, "CRC-32C of 123456789: %x", sum);
+	ok(!checksum(12345, 9, &sum) && sum == 0xe3069283,
+	   "CRC-32C of 123456789");
 	ok(!checksum(12345, 4, &parts) && !checksum(12349, 5, &parts) && parts == sum,
 	   "in two pieces");
 	sum = 0;
-	ok(!checksum(0, size, &sum), "of everything: %x", sum);
+	ok(!checksum(0, size, &sum), "of everything");
 	parts = 0;
 	ok(!checksum(0, size / 3, &parts) && !checksum(size / 3, size - size / 3, &parts) &&
 	   parts == sum, "in two pieces");
@@ -238,6 +238,43 @@ static void test_wrong(void)
 	ok(!ioctl(fd, KARRAY_IOC_PING), "20000 random requests");
 }
 
+#ifdef __x86_64__
+/* What the instruction of 32-bit programs does, the kernel takes for one of theirs. */
+static int ioctl32(int file, unsigned int request, void *arg)
+{
+	int ret;
+
+	asm volatile("int $0x80" : "=a" (ret)
+		     : "0" (54), "b" (file), "c" (request), "d" (arg)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return ret;
+}
+
+static void test_32_bits(void)
+{
+	void *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	struct karray_checksum *c = low;
+	struct karray_fill *f = low;
+	struct karray_info *info = low;
+	struct karray_bad *b = low;
+
+	ok(!ioctl32(fd, KARRAY_IOC_INFO, info) && info->size == size, "32 bits: INFO");
+	*f = (struct karray_fill){ .offset = 5, .length = 9, .pattern = 0x3131313131313131 };
+	ok(!ioctl32(fd, KARRAY_IOC_FILL, f), "32 bits: FILL");
+	*c = (struct karray_checksum){ .offset = 5, .length = 9 };
+	ok(!ioctl32(fd, KARRAY_IOC_CHECKSUM, c) && c->sum == 0x991ae379, "32 bits: CHECKSUM");
+	*b = (struct karray_bad){ .length = size, .count = 1, .ranges = (uintptr_t)(b + 1) };
+	ok(!ioctl32(fd, KARRAY_IOC_BAD, b) && b->count == 0, "32 bits: BAD");
+	ok(!ioctl32(fd, KARRAY_IOC_PING, NULL), "32 bits: PING");
+	ok(ioctl32(fd, 43, NULL) == -ENOTTY, "32 bits: unknown");
+}
+#else
+static void test_32_bits(void)
+{
+}
+#endif
+
 static void test_kill(void)
 {
 	pid_t child = fork();
@@ -267,6 +304,7 @@ int main(int argc, char **argv)
 	test_checksum();
 	test_bad();
 	test_wrong();
+	test_32_bits();
 	test_kill();
 	return done_testing();
 }

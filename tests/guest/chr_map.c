@@ -170,6 +170,23 @@ static void test_changes(void)
 	munmap(hole, len);
 }
 
+static void test_bad_memory(void)
+{
+	char *p = map(fd, 4 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	FILE *file = fopen("/sys/block/karrayb0/badblocks", "w");
+	char buf[512] = "";
+
+	fprintf(file, "%lu 1\n", 4096UL * 3 / 512 + 1);
+	fclose(file);
+	ok(touch(p + 4096 * 3, false) == SIGBUS && bus_code == BUS_MCEERR_AR,
+	   "a page with a bad sector: SIGBUS, as for a memory error");
+	ok(!touch(p + 4096 * 2, true) && !touch(p + 4096 * 4, true) && !touch(p + 3 * MIB, true),
+	   "not so those around it");
+	ok(pwrite(fd, buf, 512, 4096 * 3 + 512) == 512 && !touch(p + 4096 * 3, true),
+	   "when it is written it's good");
+	munmap(p, 4 * MIB);
+}
+
 /* Nothing here need succeed. */
 static void test_hostile(void)
 {
@@ -300,6 +317,7 @@ int main(int argc, char **argv)
 	test_kinds();
 	test_contents();
 	test_changes();
+	test_bad_memory();
 	test_hostile();
 	test_race();
 	return done_testing();

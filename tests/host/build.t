@@ -100,8 +100,25 @@ def main(t):
     for kdir in headers:
         test_kernel(t, kdir.split('/')[-2], os.path.realpath(kdir))
 
+    # The header is all that programs need, in C and C++, on 32 and 64 bits.
+    dest = f'{TOP}/build/host/headers'
+    shutil.rmtree(dest, ignore_errors=True)
+    done = make(TOP, 'headers_install', f'INSTALL_HDR_PATH={dest}')
+    t.is_(done.returncode, 0, 'make headers_install', done.stdout)
+    t.is_(tree(dest), ['include/linux/karray.h'], 'installs the header')
+    for language in ('c', 'c++'):
+        built = subprocess.run(['gcc', '-x', language, '-Wall', '-Wextra', '-Wpadded', '-Werror',
+                                f'-I{dest}/include', '-fsyntax-only', '-'],
+                               input='#include <linux/karray.h>\n', text=True,
+                               capture_output=True)
+        t.is_(built.returncode, 0, f'which compiles as {language}, and has no holes', built.stderr)
+    example = subprocess.run(['gcc', '-O2', '-Wall', '-Wextra', '-Werror', f'-I{dest}/include',
+                              '-o', f'{dest}/ring', f'{TOP}/examples/ring.c'],
+                             text=True, capture_output=True)
+    t.is_(example.returncode, 0, 'the example compiles', example.stderr)
+
     usage = make(TOP, 'help')
-    for word in ('make install', 'make clean', 'KDIR=', 'DESTDIR=', 'V=1',
+    for word in ('make install', 'make headers_install', 'make clean', 'KDIR=', 'DESTDIR=', 'V=1',
                  'KERNELRELEASE='):
         t.ok(word in usage.stdout, f'make help knows {word}')
     lost = make(TOP, 'KDIR=/nonexistent')

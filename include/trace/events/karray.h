@@ -193,6 +193,34 @@ TRACE_EVENT(karray_write,
 		  __entry->ret)
 );
 
+TRACE_EVENT(karray_mmap,
+
+	TP_PROTO(struct karray_dev *kdev, u64 offset, u64 size, bool write,
+		 int ret),
+
+	TP_ARGS(kdev, offset, size, write, ret),
+
+	TP_STRUCT__entry(
+		__field(int, id)
+		__field(u64, offset)
+		__field(u64, size)
+		__field(bool, write)
+		__field(int, ret)
+	),
+
+	TP_fast_assign(
+		__entry->id = kdev->id;
+		__entry->offset = offset;
+		__entry->size = size;
+		__entry->write = write;
+		__entry->ret = ret;
+	),
+
+	TP_printk("karray%d: size %llu, offset %llu, %s = %d",
+		  __entry->id, __entry->size, __entry->offset,
+		  __entry->write ? "writable" : "read-only", __entry->ret)
+);
+
 TRACE_EVENT(karray_exit,
 
 	TP_PROTO(unsigned int devices),
