@@ -187,6 +187,8 @@ static int karray_chr_do_mmap(struct karray_chr *chr,
 	if (!shared)
 		vm_flags_clear(vma, VM_MAYWRITE);
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	/* Not encrypted by the CPU, as memremap() has it. */
+	vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	vma->vm_ops = &karray_chr_vm_ops;
 	return 0;
 }

@@ -14,7 +14,8 @@
  *	setting read_only			-EROFS
  *
  * and while such a file is open, mount, swapon and O_EXCL on the disk give -EBUSY.
- * Opening it for reading is always allowed.
+ * Opening it for reading is always allowed. Who may open the node for writing but
+ * lacks the device cgroup's permission to read the disk gets -EPERM.
  *
  * read and write (also vectored, by io_uring, splice and sendfile) move any number
  * of bytes at any offset:
@@ -41,8 +42,9 @@
  *
  * A page that was mapped before a sector of it was found bad stays mapped. The
  * kernel has no struct page for mapped memory, so it can't be the buffer of direct
- * I/O, or be registered with io_uring: -EFAULT. A mapping doesn't grow: mremap to a
- * larger size is -EFAULT.
+ * I/O, be registered with io_uring, or hold a futex that processes share: -EFAULT.
+ * A mapping doesn't grow: mremap to a larger size is -EFAULT. A page fault maps the
+ * 2 MiB around it, or after madvise(MADV_RANDOM) a page.
  *
  * What is read here includes what was written to the disk before, and the reverse,
  * also by way of the disk's page cache. Only stores to and loads from a mapping
