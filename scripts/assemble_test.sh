@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Puts together what the guest has besides Debian's programs: karray.ko, the test
-# programs and examples (tests/guest/*.c, examples/*.c, linked statically) and modules
-# (tests/kmod/*.c), its scripts and the fio jobs, in build/VERSION/overlay.
+# programs and examples (tests/guest/*.c, examples/*.c; linked statically, but for those
+# that use cmocka) and modules (tests/kmod/*.c), its scripts and the fio jobs, in
+# build/VERSION/overlay.
 #
 # usage: assemble_test.sh [VERSION...]
 
@@ -24,15 +25,28 @@ built() {
 	done
 }
 
+# compile PROGRAM SOURCE [OPTION...]
+compile() {
+	local program=$1 source=$2
+	shift 2
+	built "$program" "$source" "$guest"/*.h "$TOP"/include/uapi/linux/*.h "$0" && return
+	note "compiling ${source#"$TOP/"}"
+	gcc -O2 "${warnings[@]}" -I"$TOP/include/uapi" -pthread -o "$program" "$source" "$@"
+}
+
 build_programs() {
-	local source program headers=("$guest"/*.h "$TOP"/include/uapi/linux/*.h)
+	local source link
+
 	mkdir -p "$programs"
 	for source in "${sources[@]}"; do
-		program=$programs/$(basename "$source" .c)
-		built "$program" "$source" "${headers[@]}" "$0" && continue
-		note "compiling ${source#"$TOP/"}"
-		gcc -static -O2 "${warnings[@]}" -I"$TOP/include/uapi" -pthread -o "$program" "$source"
+		link=-static
+		! grep -q '"unit.h"' "$source" || link=-lcmocka
+		compile "$programs/$(basename "$source" .c)" "$source" "$link"
 	done
+	# The headers are the same; only the package that would link to them from
+	# where -m32 looks can't be installed beside cross compilers.
+	compile "$programs/ioctl32" "$guest/ioctl.c" -static -m32 \
+		-idirafter "/usr/include/$(gcc -print-multiarch)"
 }
 
 build_modules() {
@@ -53,13 +67,15 @@ assemble() {
 	for source in "${sources[@]}"; do
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
+	cp "$programs/ioctl32" "$root/"
 	cp -r "$TOP/fio-jobs" "$root/"
 	install -D -m 644 -t "$root/../etc/udev/rules.d" "$TOP"/udev/*.rules
 	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"
 }
 
 select_kernels "$@"
-ensure_packages gcc libc6-dev
+ensure_packages gcc libc6-dev libcmocka-dev
+ensure_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion)-dev"
 build_programs
 for version in "${versions[@]}"; do
 	[ -e "$BUILD/$version/karray.ko" ] || "$TOP/scripts/compile_karray.sh" "$version"

@@ -506,7 +506,7 @@ static bool karray_blk_part_cached(struct block_device *part, u64 pos, u64 len,
 	struct address_space *cache = bdev_mapping(part);
 	u64 end = pos + len;
 
-	if (likely(!READ_ONCE(cache->nrpages)))
+	if (!READ_ONCE(cache->nrpages))
 		return false;
 	if (which == KARRAY_CHANGED_COPIES &&
 	    !mapping_tagged(cache, PAGECACHE_TAG_DIRTY) &&
@@ -516,27 +516,36 @@ static bool karray_blk_part_cached(struct block_device *part, u64 pos, u64 len,
 	       filemap_range_has_page(cache, pos, end - 1);
 }
 
-static bool karray_blk_cached(struct karray_dev *kdev, u64 pos, u64 len,
-			      enum karray_copies which)
+static noinline bool karray_blk_any_cached(struct gendisk *disk, u64 pos,
+					   u64 len, enum karray_copies which)
 {
-	struct gendisk *disk = kdev->blk->disk;
 	struct block_device *part;
+	bool cached = false;
 	unsigned long i;
-	bool cached;
-
-	cached = karray_blk_part_cached(disk->part0, pos, len, which);
-	/* A cache is emptied at the last close, and a claim opens no partition. */
-	if (cached || likely(!READ_ONCE(kdev->users[KARRAY_BLK])))
-		return cached;
 
 	rcu_read_lock();
-	xa_for_each_start(&disk->part_tbl, i, part, 1) {
+	xa_for_each(&disk->part_tbl, i, part) {
 		cached = karray_blk_part_cached(part, pos, len, which);
 		if (cached)
 			break;
 	}
 	rcu_read_unlock();
 	return cached;
+}
+
+static bool karray_blk_cached(struct karray_dev *kdev, u64 pos, u64 len,
+			      enum karray_copies which)
+{
+	struct gendisk *disk = kdev->blk->disk;
+
+	/*
+	 * Nobody has it open, and the last close has emptied the caches; or all
+	 * but a claim have closed it, which keeps only the whole disk's.
+	 */
+	if (likely(!READ_ONCE(kdev->users[KARRAY_BLK]) &&
+		   !READ_ONCE(bdev_mapping(disk->part0)->nrpages)))
+		return false;
+	return karray_blk_any_cached(disk, pos, len, which);
 }
 
 static int karray_blk_flush(struct karray_dev *kdev, u64 pos, u64 len,

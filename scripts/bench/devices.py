@@ -4,16 +4,17 @@
 import collections
 
 from .jobs import AREA
+from .results import full_name
 
 class Device(collections.namedtuple('Device', 'device mode node setup can min_bs changes part',
-                                    defaults=('', ('trim', 'files', 'cache'), 512, {}, 1))):
+                                    defaults=('', ('io', 'trim', 'files', 'cache'), 512, {}, 1))):
     """A row of the table below.
 
     @device, @mode: its names in the results
     @node:          what jobs are run on
     @setup:         shell commands that make it, in the guest; karray is loaded then,
                     and has karray0 and karray1
-    @can:           what it does besides reading and writing, see Job.needs
+    @can:           what it does, see Job.needs
     @min_bs:        the smallest block that it takes
     @changes:       to the jobs' options
     @part:          of the I/Os that are counted, enough for one that takes long
@@ -21,7 +22,7 @@ class Device(collections.namedtuple('Device', 'device mode node setup can min_bs
 
     @property
     def name(self):
-        return f'{self.device}-{self.mode}' if self.device == 'karray' else self.device
+        return full_name(self.device, self.mode)
 
     @property
     def mount(self):
@@ -44,10 +45,24 @@ DEVICES = (
         echo bio > queue_mode
         echo 1 > online'''),
     # karray0 once more, by a way that knows neither O_DIRECT nor a cache.
-    Device('karray', 'chr', '/dev/karray', can=(), changes={'direct': 0, 'filesize': AREA}),
+    Device('karray', 'chr', '/dev/karray', can=('io', 'map'), changes={'direct': 0, 'filesize': AREA}),
     Device('brd', 'bio', '/dev/ram0', f'modprobe brd rd_nr=1 rd_size={AREA >> 10}',
-           can=('files', 'cache')),
-    Device('pmem', 'bio', '/dev/pmem0', 'modprobe -a nfit nd_pmem', can=('files', 'cache')),
+           can=('io', 'files', 'cache')),
+    Device('pmem', 'bio', '/dev/pmem0', 'modprobe -a nfit nd_pmem', can=('io', 'files', 'cache')),
+    # Another NVDIMM, as device-dax.
+    Device('pmem', 'dax', '/dev/dax1.0', '''
+        modprobe -a dax_pmem device_dax
+        cd /sys/bus/nd
+        echo namespace1.0 > drivers/nd_pmem/unbind
+        cat /proc/sys/kernel/random/uuid > devices/dax1.0/uuid
+        echo ram > devices/dax1.0/mode
+        echo namespace1.0 > devices/dax1.0/namespace
+        echo dax1.0 > drivers/dax_pmem/bind''', can=('map',), changes={'filesize': AREA}),
+    # System RAM: for what is mapped, the limit.
+    Device('memcpy', '', '/dev/shm/ram', f'''
+        mkdir -p /dev/shm
+        mount -t tmpfs none /dev/shm
+        head -c {AREA} /dev/urandom > /dev/shm/ram''', can=('map',)),
     Device('null_blk', 'mq', '/dev/nullb0', f'''
         modprobe null_blk nr_devices=0
         mount -t configfs none /sys/kernel/config

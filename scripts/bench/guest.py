@@ -26,8 +26,11 @@ class Guest(VM):
             cmdline='nokaslr norandmaps',   # the same addresses every time
             dimms=[('hp_dimm0', area), ('hp_dimm1', area), ('hp_dimm2', '2G')],
             qemu_args=['-machine', 'nvdimm=on',
-                       '-object', f'memory-backend-ram,id=nvmem,size={area}',
-                       '-device', 'nvdimm,id=nvdimm0,memdev=nvmem',
+                       '-object', f'memory-backend-ram,id=nvmem0,size={area}',
+                       '-device', 'nvdimm,id=nvdimm0,memdev=nvmem0',
+                       # Of which device-dax keeps some for itself.
+                       '-object', f'memory-backend-ram,id=nvmem1,size={(AREA >> 20) + 128}M',
+                       '-device', 'nvdimm,id=nvdimm1,memdev=nvmem1',
                        '-chardev', 'file,id=bench,path=bench.log',
                        '-device', f'virtserialport,chardev=bench,name={PORT}',
                        *meter.qemu_args],

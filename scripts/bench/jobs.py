@@ -33,6 +33,8 @@ PLAN = (
     ('seq*-psync',              None,         'quick'),
     ('seq*',                    None,         'full'),
     ('trim-*',                  None,         'full'),
+    ('mmap-fault-*',            'quick',      None),
+    ('mmap-*',                  None,         'full'),
     ('ext4-*',                  None,         'full'),
 )
 
@@ -86,8 +88,10 @@ class Job:
 
     @property
     def needs(self):
-        """What a device must be able to do besides reading and writing."""
-        return {need for need, true in (('trim', 'trim' in self.rw),
+        """What a device must be able to do."""
+        if self.ioengine == 'mmap':
+            return {'map'}
+        return {need for need, true in (('io', True), ('trim', 'trim' in self.rw),
                                         ('files', 'directory' in self.options),
                                         ('cache', not self.direct)) if true}
 
@@ -101,12 +105,17 @@ class Job:
         return '\n'.join(lines) + '\n'
 
 
+# Not by fio: touches memory that is mapped, a byte in every 2 MiB, as tests/guest/fault.c
+# does it.
+FAULT = Job('mmap-fault', '2m', {'rw': 'read', 'bs': '2m', 'ioengine': 'mmap'})
+
+
 def all_jobs():
     """All jobs by name. verify.fio is a test, and not measured."""
     jobs = (Job(path.stem, section, options)
             for path in sorted(JOBS_DIR.glob('*.fio')) if path.stem != 'verify'
             for section, options in read_sections(path).items())
-    return {job.name: job for job in jobs}
+    return {job.name: job for job in [*jobs, FAULT]}
 
 
 def planned(meter, quick=False, patterns='*'):

@@ -9,10 +9,11 @@ import time
 
 from harness import GuestError
 
-from .jobs import AREA, Job
+from .jobs import AREA, FAULT, Job
 from .results import MODES
 
 MIN_ROUNDS = 3
+FAULT_LAPS = 100        # how often the area is mapped anew
 
 FILL = Job('fill', 'area', {'rw': 'write', 'bs': '1m', 'filename': '${KARRAY_DEV}', 'direct': '1',
                             'size': str(AREA), 'ioengine': 'psync'})
@@ -66,6 +67,20 @@ def memcpy_command(job, start):
 def read_memcpy(output, job):
     ios = AREA // job.bs * job.numjobs
     return Sample(ios, ios * job.bs, int(output) / 1e9)
+
+
+def fault_command(devices):
+    """The shell command that has each of @devices mapped and touched again and again."""
+    return '\n'.join(f'echo {device.name} $(/root/fault {device.node} {AREA} {FAULT_LAPS})'
+                     for device in devices)
+
+
+def read_faults(output):
+    samples = {}
+    for name, ns in map(str.split, output.split('\n')[:-1]):
+        ios = AREA // FAULT.bs * FAULT_LAPS
+        samples[name] = Sample(ios, ios * FAULT.bs, int(ns) / 1e9)
+    return samples
 
 
 # System RAM ----------------------------------------------------------------
@@ -137,7 +152,7 @@ class Bench:
             else:
                 self.devices.append(device)
         self.spare = guest.sh('cat /sys/bus/karray/devices/karray2/phys_addr').out.strip()
-        self.fill(self.devices)
+        self.fill([device for device in self.devices if 'io' in device.can])
         say('ready: ' + ', '.join(device.name for device in self.devices), SETUP)
 
     def complain(self, problem):
@@ -171,18 +186,26 @@ class Bench:
         devices = [device for device in self.devices if device.takes(job)]
         if 'trim' in job.needs:
             self.fill(devices)
-        commands = [fio_command(job, devices, self.meter.limit)]
-        if not job.needs:
-            commands.append(memcpy_command(job, self.spare))
-        fio, *memcpy = self.guest.run(commands)
-        samples = read_fio(fio)
-        if memcpy:
-            samples['memcpy'] = read_memcpy(*memcpy, job)
+        if job is FAULT:
+            samples = read_faults(*self.guest.run([fault_command(devices)]))
+        else:
+            samples = self.run_fio(job, devices)
         for name, sample in samples.items():
             self.samples[job.name, name].append(sample)
         self.say('  '.join([f'{job.name:22}', *(f'{name} {sample.ns_per_io:.0f}'
                                                 for name, sample in samples.items())]),
                  self.meter.turn)
+
+    def run_fio(self, job, devices):
+        """Have fio do @job on each of @devices, and memcpy what comes nearest to it."""
+        commands = [fio_command(job, devices, self.meter.limit)]
+        if job.needs == {'io'}:
+            commands.append(memcpy_command(job, self.spare))
+        fio, *memcpy = self.guest.run(commands)
+        samples = read_fio(fio)
+        if memcpy:
+            samples['memcpy'] = read_memcpy(*memcpy, job)
+        return samples
 
     def play(self, jobs):
         """Rounds of all @jobs, so that a noisy neighbour spoils a round and not a job.

@@ -119,7 +119,7 @@ def measured(results):
 
     return ''.join([
         chapter('Instructions per I/O', 'All that is executed for an I/O: fio, kernel and driver. Less is better.',
-                'instructions.svg', results, 'instructions', '.*', instructions),
+                'instructions.svg', results, 'instructions', '(?!mmap).*', instructions),
         chapter('IOPS by the clock', 'As a part of the best peer\'s (of brd, pmem, null_blk and zram). More is better.',
                 'iops.svg', results, 'wall', r'rand.*-(psync|uring-\d+)', against_peers),
         chapter('Bandwidth by the clock', 'As a part of what memcpy alone does with the same memory. More is better.',
@@ -127,7 +127,13 @@ def measured(results):
         chapter('Two jobs on two CPUs', 'IOPS, as a multiple of one job\'s. More is better.',
                 None, results, 'wall', '.*-jobs-2', two_jobs),
         chapter('Page cache, trim, file system', 'By the clock, as a part of the best peer\'s IOPS. More is better.',
-                None, results, 'wall', '.*-buffered|trim-.*|ext4-.*', against_peers)])
+                None, results, 'wall', '.*-buffered|trim-.*|ext4-.*', against_peers),
+        chapter('Page faults', 'Instructions of the first load from each 2 MiB of a mapping, of device-dax (pmem-dax) and '
+                'System RAM (memcpy, in small pages) as well. Less is better.',
+                None, results, 'instructions', 'mmap-fault-.*', instructions),
+        chapter('Mapped memory by the clock', 'Bandwidth of reading it from its first byte to the last, page faults '
+                'included, as a part of the same with System RAM (memcpy). More is better.',
+                None, results, 'wall', 'mmap-read-.*', against_memcpy)])
 
 
 def memory(ram):

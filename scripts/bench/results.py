@@ -9,6 +9,11 @@ MODES = ('mq', 'bio')           # of karray's disk
 PEERS = ('brd', 'pmem', 'null_blk', 'zram')
 
 
+def full_name(device, mode):
+    """What a device is called: by its mode as well, where there are several."""
+    return f'{device}-{mode}' if device == 'karray' or mode == 'dax' else device
+
+
 class Results:
     """The rows, to be asked for by name. What was not measured is None."""
 
@@ -18,8 +23,7 @@ class Results:
 
     @staticmethod
     def name(row):
-        """A device's name; karray goes by its mode as well."""
-        return f'{row["device"]}-{row["mode"]}' if row['device'] == 'karray' else row['device']
+        return full_name(row['device'], row['mode'])
 
     def jobs(self, meter, regex=''):
         return list(dict.fromkeys(row['job'] for row in self.rows
@@ -45,7 +49,7 @@ def ratio(a, b):
     return a / b if a and b else None
 
 
-# What karray's disk wants to reach -----------------------------------------
+# What karray wants to reach -----------------------------------------
 
 # sign:    of what is wanted: karray's time for an I/O <= or < factor x the time of the
 #          best of devices, or its bandwidth >= factor x theirs
@@ -68,6 +72,14 @@ CASES = (
     Case('128 KiB and 1 MiB sequential, bandwidth', 'wall',
          'seq(read|write)-(128k|1m)-(psync|uring-8|uring-32)',
          {mode: [Goal('>=', 1.1, PEERS), Goal('>=', 0.9, ['memcpy'])] for mode in MODES}),
+    Case('The char device: 512 B, psync depth 1', 'instructions', 'rand(read|write)-512-psync',
+         {'chr': [Goal('<=', 0.5, ['karray-mq'])]}),
+    Case('The char device: 1 MiB sequential, bandwidth', 'wall', 'seq(read|write)-1m-psync',
+         {'chr': [Goal('>=', 0.95, ['memcpy'])]}),
+    Case('The char device mapped: sequential read, bandwidth', 'wall', 'mmap-read-1m',
+         {'chr': [Goal('>=', 0.95, ['memcpy'])]}),
+    Case('The char device mapped: a page fault for 2 MiB', 'instructions', 'mmap-fault-2m',
+         {'chr': [Goal('<=', 1.0, ['pmem-dax'])]}),
 )
 
 TWO_JOBS = 1.9                  # times the IOPS of one

@@ -13,22 +13,22 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "tap.h"
+#include "unit.h"
 
 #define WINDOW	(256 * 1024)
 #define OPS	10000
 
 static int fd, buffered, direct;
-static off_t start;
+static off_t start, size;
 static unsigned char *model, *back, *bounce;
 static char *map;
 
-static uint64_t state;
+static uint64_t seed;
 
 static unsigned int rnd(unsigned int below)
 {
-	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (state >> 33) % below;
+	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (seed >> 33) % below;
 }
 
 static void fill(unsigned char *at, size_t len)
@@ -37,7 +37,7 @@ static void fill(unsigned char *at, size_t len)
 		at[i] = rnd(256);
 }
 
-static void test_simple(off_t base)
+static void check_simple(off_t base)
 {
 	unsigned char a[8192], b[8192];
 	struct iovec vec = { b, sizeof(b) };
@@ -62,9 +62,20 @@ static void test_simple(off_t base)
 	   "and stays when that syncs");
 }
 
-/* Ten thousand operations against a model in memory. */
-static void test_model(off_t base)
+TEST(test_first_bytes)
 {
+	check_simple(0);
+}
+
+TEST(test_last_bytes)
+{
+	check_simple(size - 8192);
+}
+
+/* Ten thousand operations against a model in memory. */
+TEST(test_model)
+{
+	const off_t base = 1 << 20;
 	bool mapped_last = false;
 	int bad = 0;
 
@@ -119,31 +130,33 @@ static void test_model(off_t base)
 		if (bad)
 			printf("# operation %d, kind %u, at %zu, length %zu\n", i, op, at, len);
 	}
-	ok(!bad, "%d operations by five ways", OPS);
+	ok(!bad, "see above");
 	munmap(map, WINDOW);
 }
 
+static const struct CMUnitTest tests[] = {
+	{ .name = "the first bytes, by one view and the other", .test_func = test_first_bytes },
+	{ .name = "the last", .test_func = test_last_bytes },
+	{ .name = "10000 operations by five ways", .test_func = test_model },
+};
+
 int main(int argc, char **argv)
 {
-	off_t size;
-
 	if (argc < 5)
 		return 2;
 	fd = open(argv[1], O_RDWR);
 	buffered = open(argv[2], O_RDWR);
 	direct = open(argv[2], O_RDWR | O_DIRECT);
 	size = atoll(argv[3]);
-	state = strtoull(argv[4], NULL, 0);
+	seed = strtoull(argv[4], NULL, 0);
 	start = argc > 5 ? atoll(argv[5]) : 0;
-	printf("# seed %llu\n", (unsigned long long)state);
-	if (!ok(fd >= 0 && buffered >= 0 && direct >= 0, "open %s and %s", argv[1], argv[2]))
-		return done_testing();
+	if (fd < 0 || buffered < 0 || direct < 0) {
+		perror("chr_cache: open");
+		return 2;
+	}
+	printf("# seed %llu\n", (unsigned long long)seed);
 	model = malloc(WINDOW);
 	back = malloc(WINDOW);
 	bounce = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	test_simple(0);
-	test_simple(size - 8192);
-	test_model(1 << 20);
-	return done_testing();
+	return run(tests);
 }

@@ -21,11 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tap.h"
+#include "unit.h"
 
 #define WINDOW	(3 * 4096)
 
 static int fd, disk;
+static const char *path;
 static off_t size;
 
 static void fill(unsigned char *buf, size_t len, unsigned int seed)
@@ -42,7 +43,7 @@ static bool refused(ssize_t ret, int error)
 	return ret == -1 && errno == error;
 }
 
-static void test_end(void)
+TEST(test_end)
 {
 	unsigned char buf[64], back[64];
 
@@ -64,7 +65,7 @@ static void test_end(void)
 	ok(pwrite(fd, back, 1, LLONG_MAX - 1) == -1, "write at the end of all offsets");
 }
 
-static void test_seek(void)
+TEST(test_seek)
 {
 	char c;
 
@@ -82,7 +83,7 @@ static void test_seek(void)
  * Every alignment of device and memory within a cache line's worth, against a
  * model: what should change does, and nothing beside it.
  */
-static void test_alignment(void)
+TEST(test_alignment)
 {
 	static const size_t lens[] = {
 		1, 2, 3, 7, 8, 9, 31, 63, 64, 65, 511, 512, 513, 4095, 4096, 4097
@@ -122,7 +123,7 @@ static void test_alignment(void)
 	free(model);
 }
 
-static void test_vectors(void)
+TEST(test_vectors)
 {
 	unsigned char a[100], b[5000], back[5100];
 	struct iovec out[] = { { a, sizeof(a) }, { NULL, 0 }, { b, sizeof(b) } };
@@ -136,7 +137,7 @@ static void test_vectors(void)
 	ok(preadv2(fd, in, 2, 777, RWF_NOWAIT) == 5100, "RWF_NOWAIT");
 }
 
-static void test_bad_memory(void)
+TEST(test_bad_memory)
 {
 	char *two = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -162,7 +163,7 @@ static void test_bad_memory(void)
 	munmap(two, 8 << 20);
 }
 
-static void test_splice(void)
+TEST(test_splice)
 {
 	unsigned char a[8192], b[8192];
 	loff_t at = 4096 * 7 + 5, to = size - 5000;
@@ -203,7 +204,7 @@ static void on_alarm(int signal)
 /* One call that moves a GiB, in and out of the same MiB: as with a file, a signal
  * that doesn't kill doesn't shorten it.
  */
-static void test_signal(void)
+TEST(test_signal)
 {
 	static struct iovec vec[1024];
 	struct itimerval often = {
@@ -234,7 +235,7 @@ static void test_signal(void)
 	free(mib);
 }
 
-static void test_both_views(void)
+TEST(test_both_views)
 {
 	unsigned char *buf, *back;
 	int bad = 0;
@@ -277,7 +278,7 @@ static bool vfs_request(unsigned int request)
 	       (request >> 8 & 0xff) == 0x94 || (request >> 8 & 0xff) == 0x15;
 }
 
-static void test_ioctl(void)
+TEST(test_ioctl)
 {
 	unsigned int seed = 42;
 	int bad = 0;
@@ -300,7 +301,7 @@ static void test_ioctl(void)
 	ok(!bad, "20000 other requests: ENOTTY, %d not so", bad);
 }
 
-static void test_other_calls(const char *path)
+TEST(test_other_calls)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLOUT };
 	struct stat st;
@@ -341,27 +342,32 @@ static void test_other_calls(const char *path)
 	ok(refused(open(path, O_RDWR | O_DIRECTORY), ENOTDIR), "O_DIRECTORY: ENOTDIR");
 }
 
+static const struct CMUnitTest tests[] = {
+	{ .name = "reads and writes at the end", .test_func = test_end },
+	{ .name = "seeks", .test_func = test_seek },
+	{ .name = "every alignment", .test_func = test_alignment },
+	{ .name = "readv, writev, RWF_NOWAIT", .test_func = test_vectors },
+	{ .name = "user memory that isn't there", .test_func = test_bad_memory },
+	{ .name = "splice and sendfile", .test_func = test_splice },
+	{ .name = "signals", .test_func = test_signal },
+	{ .name = "the same bytes as the disk", .test_func = test_both_views },
+	{ .name = "20000 requests that there aren't", .test_func = test_ioctl },
+	{ .name = "other system calls", .test_func = test_other_calls },
+};
+
 int main(int argc, char **argv)
 {
 	if (argc != 4) {
 		fprintf(stderr, "usage: chr_io CHAR-NODE DISK SIZE\n");
 		return 2;
 	}
+	path = argv[1];
 	size = atoll(argv[3]);
-	fd = open(argv[1], O_RDWR);
+	fd = open(path, O_RDWR);
 	disk = open(argv[2], O_RDWR | O_DIRECT);
-	if (!ok(fd >= 0 && disk >= 0, "open %s and %s", argv[1], argv[2]))
-		return done_testing();
-
-	test_end();
-	test_seek();
-	test_alignment();
-	test_vectors();
-	test_bad_memory();
-	test_splice();
-	test_signal();
-	test_both_views();
-	test_ioctl();
-	test_other_calls(argv[1]);
-	return done_testing();
+	if (fd < 0 || disk < 0) {
+		perror("chr_io: open");
+		return 2;
+	}
+	return run(tests);
 }

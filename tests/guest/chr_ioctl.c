@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ioctls of include/uapi/linux/karray.h, also as a 32-bit program makes them.
+ * The ioctls of include/uapi/linux/karray.h.
  *
  * usage: chr_ioctl NODE DISK SIZE PHYSICAL-ADDRESS
  */
@@ -17,12 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tap.h"
+#include "unit.h"
 
 #define MIB	(1UL << 20)
 
-static int fd, ro, disk;
-static uint64_t size;
+static int fd, ro;
+static const char *disk;
+static uint64_t size, phys;
 
 static bool refused(int ret, int error)
 {
@@ -54,18 +55,18 @@ static int compare(uint64_t a, uint64_t b, uint64_t length, uint64_t *equal)
 	return ret;
 }
 
-static void test_info(const char *node, const char *disk_node, uint64_t phys)
+TEST(test_info)
 {
 	struct karray_info info;
 	struct stat st;
+	int status;
 
-	(void)node;
 	memset(&info, 0xff, sizeof(info));
 	ok(!ioctl(ro, KARRAY_IOC_INFO, &info), "INFO");
 	ok(info.size == size && info.start == phys, "size and address");
 	ok(info.version == KARRAY_UAPI_VERSION && info.id == 0 && info.node >= -1 &&
 	   info.flags == KARRAY_INFO_DISK && info.bad_ranges == 0, "version, number, node, flags");
-	ok(!stat(disk_node, &st) && major(st.st_rdev) == info.disk_major &&
+	ok(!stat(disk, &st) && major(st.st_rdev) == info.disk_major &&
 	   minor(st.st_rdev) == info.disk_minor, "the disk's number");
 	for (int i = 0; i < 5; i++)
 		if (info.reserved[i])
@@ -76,12 +77,10 @@ static void test_info(const char *node, const char *disk_node, uint64_t phys)
 			_exit(1);
 		_exit(ioctl(fd, KARRAY_IOC_INFO, &info) || info.start);
 	}
-	int status;
-
 	ok(wait(&status) > 0 && !status, "no address without privilege");
 }
 
-static void test_fill(void)
+TEST(test_fill)
 {
 	static unsigned char window[16384], model[16384];
 	const unsigned char pattern[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
@@ -114,7 +113,7 @@ static void test_fill(void)
 	ok(refused(fill(ro, 0, 1, 0), EBADF), "through a read-only file: EBADF");
 }
 
-static void test_checksum(void)
+TEST(test_checksum)
 {
 	uint32_t sum = 0, parts = 0;
 	uint64_t equal;
@@ -151,7 +150,7 @@ static void make_bad(uint64_t sector, unsigned int n)
 	fclose(file);
 }
 
-static void test_bad(void)
+TEST(test_bad)
 {
 	struct karray_bad_range list[4];
 	struct karray_bad bad = { .length = size, .ranges = (uintptr_t)list, .count = 4 };
@@ -199,7 +198,7 @@ static void test_bad(void)
 }
 
 /* What is wrong must be refused, and nothing may happen. */
-static void test_wrong(void)
+TEST(test_wrong)
 {
 	const unsigned int all[] = { KARRAY_IOC_INFO, KARRAY_IOC_FILL, KARRAY_IOC_CHECKSUM,
 				     KARRAY_IOC_COMPARE, KARRAY_IOC_BAD };
@@ -238,44 +237,7 @@ static void test_wrong(void)
 	ok(!ioctl(fd, KARRAY_IOC_PING), "20000 random requests");
 }
 
-#ifdef __x86_64__
-/* What the instruction of 32-bit programs does, the kernel takes for one of theirs. */
-static int ioctl32(int file, unsigned int request, void *arg)
-{
-	int ret;
-
-	asm volatile("int $0x80" : "=a" (ret)
-		     : "0" (54), "b" (file), "c" (request), "d" (arg)
-		     : "memory", "r8", "r9", "r10", "r11");
-	return ret;
-}
-
-static void test_32_bits(void)
-{
-	void *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	struct karray_checksum *c = low;
-	struct karray_fill *f = low;
-	struct karray_info *info = low;
-	struct karray_bad *b = low;
-
-	ok(!ioctl32(fd, KARRAY_IOC_INFO, info) && info->size == size, "32 bits: INFO");
-	*f = (struct karray_fill){ .offset = 5, .length = 9, .pattern = 0x3131313131313131 };
-	ok(!ioctl32(fd, KARRAY_IOC_FILL, f), "32 bits: FILL");
-	*c = (struct karray_checksum){ .offset = 5, .length = 9 };
-	ok(!ioctl32(fd, KARRAY_IOC_CHECKSUM, c) && c->sum == 0x991ae379, "32 bits: CHECKSUM");
-	*b = (struct karray_bad){ .length = size, .count = 1, .ranges = (uintptr_t)(b + 1) };
-	ok(!ioctl32(fd, KARRAY_IOC_BAD, b) && b->count == 0, "32 bits: BAD");
-	ok(!ioctl32(fd, KARRAY_IOC_PING, NULL), "32 bits: PING");
-	ok(ioctl32(fd, 43, NULL) == -ENOTTY, "32 bits: unknown");
-}
-#else
-static void test_32_bits(void)
-{
-}
-#endif
-
-static void test_kill(void)
+TEST(test_kill)
 {
 	pid_t child = fork();
 	int status;
@@ -288,23 +250,27 @@ static void test_kill(void)
 	ok(waitpid(child, &status, 0) == child && WIFSIGNALED(status), "a long one can be killed");
 }
 
+static const struct CMUnitTest tests[] = {
+	{ .name = "INFO", .test_func = test_info },
+	{ .name = "FILL", .test_func = test_fill },
+	{ .name = "CHECKSUM and COMPARE", .test_func = test_checksum },
+	{ .name = "BAD", .test_func = test_bad },
+	{ .name = "what is wrong, and 20000 random requests", .test_func = test_wrong },
+	{ .name = "a request that is killed", .test_func = test_kill },
+};
+
 int main(int argc, char **argv)
 {
 	if (argc != 5)
 		return 2;
 	fd = open(argv[1], O_RDWR);
 	ro = open(argv[1], O_RDONLY);
-	disk = open(argv[2], O_RDWR);
+	disk = argv[2];
 	size = strtoull(argv[3], NULL, 0);
-	if (!ok(fd >= 0 && ro >= 0, "open %s, %zu bits", argv[1], 8 * sizeof(long)))
-		return done_testing();
-
-	test_info(argv[1], argv[2], strtoull(argv[4], NULL, 0));
-	test_fill();
-	test_checksum();
-	test_bad();
-	test_wrong();
-	test_32_bits();
-	test_kill();
-	return done_testing();
+	phys = strtoull(argv[4], NULL, 0);
+	if (fd < 0 || ro < 0) {
+		perror("chr_ioctl: open");
+		return 2;
+	}
+	return run(tests);
 }

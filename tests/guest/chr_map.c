@@ -4,7 +4,7 @@
  * them; and what a hostile program tries.
  *
  * usage: chr_map NODE SIZE
- *        chr_map NODE SIZE revoke	map, say so, and touch until SIGBUS
+ *        chr_map NODE SIZE until-gone	map, say so, and touch until SIGBUS
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tap.h"
+#include "unit.h"
 
 #define MIB	(1UL << 20)
 
@@ -38,10 +38,15 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	siglongjmp(jump, signal);
 }
 
-/* The signal that touching @at raises, or 0. */
+/* The signal that touching @at raises, or 0. cmocka has handlers of its own. */
 static int touch(volatile char *at, bool write)
 {
-	int got = sigsetjmp(jump, 1);
+	const struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+	int got;
+
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+	got = sigsetjmp(jump, 1);
 
 	if (!got) {
 		if (write)
@@ -62,7 +67,7 @@ static bool no_map(int file, size_t len, int prot, int flags, off_t at, int erro
 	return map(file, len, prot, flags, at) == MAP_FAILED && errno == error;
 }
 
-static void test_kinds(void)
+TEST(test_kinds)
 {
 	const int rw = PROT_READ | PROT_WRITE;
 	char *p;
@@ -94,7 +99,7 @@ static void test_kinds(void)
 	munmap(p, size);
 }
 
-static void test_contents(void)
+TEST(test_contents)
 {
 	size_t len = 16 * MIB, bad;
 	struct rusage before, after;
@@ -129,7 +134,7 @@ static void test_contents(void)
 	free(back);
 }
 
-static void test_changes(void)
+TEST(test_changes)
 {
 	size_t len = 8 * MIB;
 	char *p = map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
@@ -170,7 +175,7 @@ static void test_changes(void)
 	munmap(hole, len);
 }
 
-static void test_bad_memory(void)
+TEST(test_bad_memory)
 {
 	char *p = map(fd, 4 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
 	FILE *file = fopen("/sys/block/karrayb0/badblocks", "w");
@@ -188,7 +193,7 @@ static void test_bad_memory(void)
 }
 
 /* Nothing here need succeed. */
-static void test_hostile(void)
+TEST(test_hostile)
 {
 	size_t len = 8 * MIB;
 	char *p = map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 2 * MIB);
@@ -242,7 +247,7 @@ static void test_hostile(void)
 }
 
 /* Tasks that fault in the same memory, and protect or move where they have it. */
-static void test_race(void)
+TEST(test_race)
 {
 	size_t len = 4 * MIB;
 	char *p = map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
@@ -270,7 +275,7 @@ static void test_race(void)
 	munmap(p, len);
 }
 
-static int until_gone(void)
+TEST(test_until_gone)
 {
 	char *p = map(fd, 8 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
 	char *q = map(ro, 4096, PROT_READ, MAP_PRIVATE, 0);
@@ -294,31 +299,32 @@ static int until_gone(void)
 	ok(no_map(fd, 4096, PROT_READ, MAP_SHARED, 0, ENODEV), "mmap: ENODEV");
 	sleep(3);
 	ok(touch(p, true) == SIGBUS, "still SIGBUS when there is a new device");
-	return done_testing();
 }
+
+static const struct CMUnitTest tests[] = {
+	{ .name = "kinds of mappings", .test_func = test_kinds },
+	{ .name = "loads and stores", .test_func = test_contents },
+	{ .name = "munmap, mprotect, mremap, fork", .test_func = test_changes },
+	{ .name = "bad memory", .test_func = test_bad_memory },
+	{ .name = "every madvise and mbind, and what reads page tables", .test_func = test_hostile },
+	{ .name = "faults, mprotect and mremap at once", .test_func = test_race },
+};
+
+static const struct CMUnitTest until_gone[] = {
+	{ .name = "mapped memory that goes away", .test_func = test_until_gone },
+};
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
-
 	if (argc < 3)
 		return 2;
 	node = argv[1];
 	size = atoll(argv[2]);
 	fd = open(node, O_RDWR);
 	ro = open(node, O_RDONLY);
-	if (!ok(fd >= 0 && ro >= 0, "open %s", node))
-		return done_testing();
-	sigaction(SIGBUS, &action, NULL);
-	sigaction(SIGSEGV, &action, NULL);
-	if (argc > 3)
-		return until_gone();
-
-	test_kinds();
-	test_contents();
-	test_changes();
-	test_bad_memory();
-	test_hostile();
-	test_race();
-	return done_testing();
+	if (fd < 0 || ro < 0) {
+		perror("chr_map: open");
+		return 2;
+	}
+	return argc > 3 ? run(until_gone) : run(tests);
 }

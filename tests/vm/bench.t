@@ -44,7 +44,7 @@ t = Tap()
 # The first MiB will do.
 measure.FILL.options['size'] = '1m'
 
-status, words = bench([INSTRUCTIONS, WALL], patterns='randread-4k-psync trim-64k ext4-create')
+status, words = bench([INSTRUCTIONS, WALL], patterns='randread-4k-psync trim-64k mmap-* ext4-create')
 t.is_(status, 0, 'a run succeeds', words)
 rows = json.loads(read('results.json'))
 
@@ -55,6 +55,9 @@ def devices_of(meter, job):
 
 for meter in ('instructions', 'wall'):
     t.is_(devices_of(meter, 'randread-4k-psync'), NAMES, f'{meter}: every device is there, once')
+MAPPED = [('karray', 'chr'), ('memcpy', ''), ('pmem', 'dax')]
+t.is_(devices_of('instructions', 'mmap-fault-2m'), MAPPED, 'page faults: all that is mapped')
+t.is_(devices_of('wall', 'mmap-read-1m'), MAPPED, 'loads: likewise')
 t.is_(len(devices_of('wall', 'trim-64k')), 4, 'trim: every device that can')
 t.is_(len(devices_of('wall', 'ext4-create')), 6, 'ext4: every disk')
 t.is_([row for row in rows if {column: type(value) for column, value in row.items()} != COLUMNS], [],

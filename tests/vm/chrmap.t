@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The char node's mappings and ioctls: chr_map.c and chr_ioctl.c; and the example."""
+"""The char node's mappings and ioctls: chr_map.c, chr_ioctl.c and ioctl.c; and the example."""
+
+import random
 
 from harness import guest_test
 
@@ -12,6 +14,22 @@ with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
     t.relay(vm.sh(f'/root/chr_map /dev/karray {512 << 20}', check=False, timeout=120))
     t.relay(vm.sh(f'/root/chr_ioctl /dev/karray /dev/karrayb0 {512 << 20} 0x100000000',
                   check=False, timeout=120))
+
+    # The same by 32-bit programs.
+    rng = random.Random(seed := random.getrandbits(32))
+    t.diag(f'seed {seed}')
+    vm.sh('cd /sys/block/karrayb0; echo 8 2 > badblocks; echo 4096 100 > badblocks')
+    wrong = ('1 0xffffffffffffffff 1', '0xffffffffffffffff 2 1', '536870912 1 1')
+    for what in ['info', '42', '43', '0x8040da01', 'bad 0 0x20000000 16', 'bad 0 0x20000000 0',
+                 'bad 5000 1 16',
+                 *(f'{kind} {args}' for kind in ('fill', 'checksum', 'compare', 'bad')
+                   for args in wrong),
+                 *(f'{rng.choice(("fill", "checksum", "compare"))} {rng.randrange(1 << 29)}'
+                   f' {rng.randrange(1 << 24)} {rng.randrange(1 << 16)}' for _ in range(40))]:
+        two = [vm.sh(f'/root/{program} /dev/karray {what}', check=False)
+               for program in ('ioctl', 'ioctl32')]
+        t.ok(two[0].out and two[0].out == two[1].out, f'32-bit ioctl: {what}: {two[0].out.strip()}',
+             f'{two[0]}\n{two[1]}')
 
     vm.sh('/root/ring /dev/karray clear; seq 100000 > /run/in;'
           '/root/ring /dev/karray put < /run/in >/dev/null 2>&1 & '
