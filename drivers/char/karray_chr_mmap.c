@@ -91,13 +91,16 @@ static int karray_chr_set_ptes(pte_t *pte, unsigned long addr, void *data)
 	struct karray_chr_pages *pages = data;
 	struct mm_struct *mm = pages->vma->vm_mm;
 	/* Write-back cached, as memremap() has it. */
-	pgprot_t prot = pages->vma->vm_page_prot;
-	unsigned long i;
+	pte_t entry = pte_mkspecial(pfn_pte(pages->pfn,
+					    pages->vma->vm_page_prot));
+	pte_t *end = pte + pages->nr;
 
-	for (i = 0; i < pages->nr; i++, pte++, addr += PAGE_SIZE)
+	for (; pte < end; pte++, addr += PAGE_SIZE) {
 		if (pte_none(ptep_get(pte)))
-			set_pte_at(mm, addr, pte,
-				   pte_mkspecial(pfn_pte(pages->pfn + i, prot)));
+			set_pte_at(mm, addr, pte, entry);
+		/* The next frame's: on x86, for entries that are present. */
+		entry = __pte(pte_val(entry) + PAGE_SIZE);
+	}
 	return 0;
 }
 

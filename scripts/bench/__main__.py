@@ -15,7 +15,7 @@ from harness.vm import BUILD
 
 from .devices import DEVICES
 from .guest import Guest
-from .jobs import FAULT, all_jobs, planned
+from .jobs import all_jobs, planned
 from .measure import Bench, expected
 from .meters import METERS, QUICK_METERS
 from .plots import plot
@@ -143,8 +143,8 @@ def main():
         publish(args.out)
         return 0
     if args.profile:
-        if args.profile not in all_jobs() or args.profile == FAULT.name:
-            parser.error(f'no job of fio is called {args.profile}: they are FILE-SECTION of fio-jobs/FILE.fio')
+        if args.profile not in all_jobs():
+            parser.error(f'no job is called {args.profile}: they are FILE-SECTION of fio-jobs/FILE.fio')
         return profile(args.out, all_jobs()[args.profile], DEVICES, args.kernel, print)
     meters = [meter for name, meter in (QUICK_METERS if args.quick else METERS).items()
               if args.meter in (None, name)]

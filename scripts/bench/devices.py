@@ -51,7 +51,7 @@ DEVICES = (
     Device('pmem', 'bio', '/dev/pmem0', 'modprobe -a nfit nd_pmem', can=('io', 'files', 'cache')),
     # Another NVDIMM, as device-dax.
     Device('pmem', 'dax', '/dev/dax1.0', '''
-        modprobe -a dax_pmem device_dax
+        modprobe -a nfit nd_pmem dax_pmem device_dax
         cd /sys/bus/nd
         echo namespace1.0 > drivers/nd_pmem/unbind
         cat /proc/sys/kernel/random/uuid > devices/dax1.0/uuid

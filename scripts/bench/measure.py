@@ -69,9 +69,9 @@ def read_memcpy(output, job):
     return Sample(ios, ios * job.bs, int(output) / 1e9)
 
 
-def fault_command(devices):
+def fault_command(devices, laps=FAULT_LAPS):
     """The shell command that has each of @devices mapped and touched again and again."""
-    return '\n'.join(f'echo {device.name} $(/root/fault {device.node} {AREA} {FAULT_LAPS})'
+    return '\n'.join(f'echo {device.name} $(/root/fault {device.node} {AREA} {laps})'
                      for device in devices)
 
 

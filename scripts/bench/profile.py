@@ -15,10 +15,11 @@ from harness import VMTimeout
 from harness.vm import TOP
 
 from .guest import Guest
-from .measure import FILL, fio_command
+from .jobs import AREA, FAULT
+from .measure import FILL, fault_command, fio_command
 from .meters import METERS, by_count
 
-SHORT, LONG = 10000, 60000      # I/Os
+SHORT, LONG = 10240, 61440      # I/Os, whole laps of FAULT
 KERNEL_SPACE = 1 << 63
 LEAST = 3                       # instructions of an I/O that are worth a line
 
@@ -94,6 +95,13 @@ def table(job, profiles):
     return '\n'.join(lines) + '\n'
 
 
+def command(job, device, ios):
+    """The shell command that has a @device do so many I/Os."""
+    if job is FAULT:
+        return fault_command([device], ios * job.bs // AREA)
+    return fio_command(job, [device], by_count(ios))
+
+
 def profile(out, job, devices, kernel, say):
     """Write the profile of @job on @devices into the directory @out."""
     counter = InstructionCounter(out)
@@ -109,13 +117,13 @@ def profile(out, job, devices, kernel, say):
             if problem:
                 say(f'*** {device.name} is missing: {problem}')
                 return 1
-        guest.run([fio_command(FILL, devices)])
+        guest.run([fio_command(FILL, [device for device in devices if 'io' in device.can])])
         symbols = Symbols(guest.sh('cat /proc/kallsyms', timeout=120).out)
         for device in devices:
             counts = collections.Counter()
             for ios, sign in ((SHORT, -1), (LONG, 1)):
                 counter.reset()
-                guest.run([fio_command(job, [device], by_count(ios))])
+                guest.run([command(job, device, ios)])
                 for address, insns in counter.read():
                     counts[symbols.name(address)] += sign * insns / ((LONG - SHORT) * device.part)
             profiles[device.name] = counts
