@@ -50,7 +50,7 @@ for name in "${only[@]}"; do
 done
 
 select_kernels ${KERNEL:+"$KERNEL"}
-ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git fio gnuplot-nox
+ensure_packages perl python3 qemu-system-x86 acpica-tools shellcheck git fio gnuplot-nox g++
 export PYTHONPATH=$TOP/tests:$TOP/scripts PYTHONDONTWRITEBYTECODE=1
 
 choose host
