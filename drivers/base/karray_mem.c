@@ -35,25 +35,35 @@ void karray_mem_poisoned(struct karray_dev *kdev, u64 pos)
 			    (u64)kdev->range.start + pos, pos >> SECTOR_SHIFT);
 }
 
+/*
+ * Is there a bad one among @n sectors from @first on? Then the first is at @bad, and
+ * at least @len of them are bad.
+ *
+ * A badblocks_check() that has to try again finds nothing then, whatever there is, on
+ * kernels with the rewrite of v6.6 and without the fix of v6.15. So whether it had to is
+ * asked here.
+ */
+static bool karray_mem_find_bad(struct karray_dev *kdev, u64 first, int n,
+				sector_t *bad, int *len)
+{
+	unsigned int seq;
+	bool found;
+
+	do {
+		seq = read_seqbegin(&kdev->bad.lock);
+		found = badblocks_check(&kdev->bad, first, n, bad, len);
+	} while (read_seqretry(&kdev->bad.lock, seq));
+	return found;
+}
+
 /* Offset of the first bad byte in sectors @first to @last, or U64_MAX. */
 static u64 karray_mem_first_bad(struct karray_dev *kdev, u64 first, u64 last)
 {
-	unsigned int seq;
 	sector_t bad;
-	int found, len;
+	int len;
 
-	/*
-	 * A badblocks_check() that has to try again finds nothing then, whatever
-	 * there is, on kernels with the rewrite of v6.6 and without the fix of
-	 * v6.15. So whether it had to is asked here.
-	 */
-	do {
-		seq = read_seqbegin(&kdev->bad.lock);
-		found = badblocks_check(&kdev->bad, first, last - first + 1,
-					&bad, &len);
-	} while (read_seqretry(&kdev->bad.lock, seq));
-
-	return found ? (u64)bad << SECTOR_SHIFT : U64_MAX;
+	return karray_mem_find_bad(kdev, first, last - first + 1, &bad, &len) ?
+	       (u64)bad << SECTOR_SHIFT : U64_MAX;
 }
 
 /**
@@ -153,7 +163,7 @@ bool karray_mem_next_bad(struct karray_dev *kdev, u64 pos, u64 end, u64 *start,
 	while (sector < last) {
 		int some = min_t(u64, last - sector, INT_MAX);
 
-		if (!badblocks_check(&kdev->bad, sector, some, &bad, &run)) {
+		if (!karray_mem_find_bad(kdev, sector, some, &bad, &run)) {
 			if (to)
 				break;
 			sector += some;
