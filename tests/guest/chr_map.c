@@ -275,11 +275,35 @@ TEST(test_race)
 	munmap(p, len);
 }
 
+/* A process that splices into a pipe that is full soon, until that is ENODEV. */
+static pid_t start_splice(int *from)
+{
+	int ends[2];
+	pid_t child;
+
+	if (pipe(ends))
+		abort();
+	child = fork();
+	if (!child) {
+		off_t at = 0;
+
+		close(ends[0]);
+		while (splice(fd, &at, ends[1], NULL, MIB, 0) > 0)
+			;
+		_exit(errno != ENODEV);
+	}
+	close(ends[1]);
+	*from = ends[0];
+	return child;
+}
+
 TEST(test_until_gone)
 {
+	int from, status;
+	pid_t child = start_splice(&from);
 	char *p = map(fd, 8 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
 	char *q = map(ro, 4096, PROT_READ, MAP_PRIVATE, 0);
-	char c;
+	char c, buf[4096];
 	int got;
 
 	memset(p, 1, 8 * MIB);
@@ -292,6 +316,9 @@ TEST(test_until_gone)
 	} while (!got);
 	ok(got == SIGBUS, "the mapping is SIGBUS");
 	ok(touch(p + 5 * MIB, false) == SIGBUS && touch(q, false) == SIGBUS, "all of it is");
+	while (read(from, buf, sizeof(buf)) > 0)
+		;
+	ok(waitpid(child, &status, 0) == child && !status, "a splice that waited: ENODEV");
 	ok(pread(fd, &c, 1, 0) == -1 && errno == ENODEV, "read: ENODEV");
 	ok(pwrite(fd, &c, 1, 0) == -1 && errno == ENODEV, "write: ENODEV");
 	ok(fsync(fd) == -1 && errno == ENODEV, "fsync: ENODEV");
