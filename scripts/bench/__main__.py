@@ -134,14 +134,22 @@ def main():
                         help='measure nothing: the report and plots in DIR become those of docs/performance.md')
     args = parser.parse_args()
 
+    if args.report or args.docs:
+        needed = ('results.json', 'run.json') if args.report else ('report.md',)
+        missing = [name for name in needed if not (args.out / name).exists()]
+        if missing:
+            parser.error(f'{args.out} has no {missing[0]}: measure first')
     if args.report:
-        rows, facts = (json.loads((args.out / name).read_text(encoding='utf-8'))
-                       for name in ('results.json', 'run.json'))
+        rows, facts = (json.loads((args.out / name).read_text(encoding='utf-8')) for name in needed)
         print(write_report(args.out, rows, facts))
         return 0
     if args.docs:
         publish(args.out)
         return 0
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f'cannot write results: {error}')
     if args.profile:
         if args.profile not in all_jobs():
             parser.error(f'no job is called {args.profile}: they are FILE-SECTION of fio-jobs/FILE.fio')

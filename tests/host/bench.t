@@ -189,6 +189,17 @@ def test_run(t):
         t.ok(status == 2 and 'nonsense' in words, 'a pattern without a job: a clear line', words)
 
 
+def test_mistakes(t):
+    for args, says in ((['--report', '--out', '/nonexistent'], '/nonexistent has no results.json: measure first'),
+                       (['--docs', '--out', '/nonexistent'], '/nonexistent has no report.md: measure first'),
+                       (['--out', '/proc/nowhere'], 'cannot write results: '),
+                       (['--out', __file__], 'cannot write results: '),
+                       (['--profile', 'nonsense'], 'no job is called nonsense')):
+        done = subprocess.run([sys.executable, '-m', 'bench', *args], text=True, capture_output=True, check=False)
+        t.ok(done.returncode == 2 and says in done.stderr and 'Traceback' not in done.stderr,
+             f'{" ".join(args)}: {says}', done.stderr)
+
+
 if __name__ == '__main__':
     tap = Tap()
     test_jobs(tap)
@@ -196,4 +207,5 @@ if __name__ == '__main__':
     test_goals(tap)
     test_report(tap)
     test_run(tap)
+    test_mistakes(tap)
     sys.exit(tap.done())
