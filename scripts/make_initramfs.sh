@@ -12,7 +12,7 @@
 
 modules=(
 	virtio_pci virtio_console virtio_blk virtio_scsi sd_mod
-	ext4 xfs loop dm_mod raid1 md_mod crc32c_generic crc32c_intel
+	ext4 xfs vfat loop dm_mod raid1 md_mod crc32c_generic crc32c_intel
 	bfq kyber-iosched brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem kmem
 )
 

@@ -22,6 +22,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/blk-mq.h>
+#include <linux/buffer_head.h>
 #include <linux/highmem.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -548,6 +549,19 @@ static bool karray_blk_cached(struct karray_dev *kdev, u64 pos, u64 len,
 	return karray_blk_any_cached(disk, pos, len, which);
 }
 
+/* Where this fails, somebody has just written there again, or is reading. */
+static void karray_blk_drop_pages(struct address_space *cache, u64 pos, u64 end)
+{
+	pgoff_t first = pos >> PAGE_SHIFT;
+	pgoff_t last = (end - 1) >> PAGE_SHIFT;
+
+	if (!invalidate_inode_pages2_range(cache, first, last))
+		return;
+	/* Each CPU keeps some buffers that file systems have read, and so pages. */
+	invalidate_bh_lrus();
+	invalidate_inode_pages2_range(cache, first, last);
+}
+
 static int karray_blk_flush(struct karray_dev *kdev, u64 pos, u64 len,
 			    enum karray_copies which)
 {
@@ -574,11 +588,8 @@ static int karray_blk_flush(struct karray_dev *kdev, u64 pos, u64 len,
 		rcu_read_unlock();
 		ret = filemap_write_and_wait_range(cache, begin, end - 1);
 		err = err ?: ret;
-		/* Where this fails, somebody has just written there again. */
 		if (which == KARRAY_ALL_COPIES)
-			invalidate_inode_pages2_range(cache,
-						      begin >> PAGE_SHIFT,
-						      (end - 1) >> PAGE_SHIFT);
+			karray_blk_drop_pages(cache, begin, end);
 		iput(inode);
 		rcu_read_lock();
 	}

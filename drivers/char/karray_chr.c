@@ -142,15 +142,18 @@ out:
  * Up to a page by way of a page of the kernel's, so that the copy from or to user
  * memory may fault, and always gets on or fails.
  *
- * Return: bytes copied, -EFAULT, -EIO, -ENODEV, or where there is no page -ENOMEM
- * or -EAGAIN.
+ * Copies elsewhere may have come up during such a fault, so they are looked for again.
+ *
+ * Return: bytes copied, -EFAULT, -EIO, -ENODEV, -EAGAIN where nowait forbids to flush
+ * such copies or to wait for a page, -ENOMEM, or the error of flushing.
  */
 static ssize_t karray_chr_bounce(struct karray_chr_io *io, loff_t pos,
 				 size_t len)
 {
 	struct karray_dev *kdev = io->chr->kdev;
-	ssize_t ret = -ENODEV;
+	bool flushed = false;
 	size_t copied = 0;
+	ssize_t ret;
 	int cookie;
 
 	if (!io->page)
@@ -167,8 +170,13 @@ static ssize_t karray_chr_bounce(struct karray_chr_io *io, loff_t pos,
 		len = copied;
 	}
 
+again:
 	cookie = karray_read_lock();
-	if (karray_chr_alive(io->chr)) {
+	if (!karray_chr_alive(io->chr)) {
+		ret = -ENODEV;
+	} else if (!flushed && karray_chr_cached(io->chr, pos, len, io->write)) {
+		ret = -EAGAIN;
+	} else {
 		len = karray_chr_movable(kdev, pos, len, io->iter);
 		if (!io->write) {
 			len = karray_mem_read(kdev, io->page, pos, len);
@@ -181,10 +189,16 @@ static ssize_t karray_chr_bounce(struct karray_chr_io *io, loff_t pos,
 	}
 	karray_read_unlock(cookie);
 
-	if (!io->write && ret > 0)
+	if (unlikely(ret == -EAGAIN) && !io->nowait) {
+		flushed = true;
+		ret = karray_chr_flush(io->chr, pos, len, io->write);
+		if (!ret)
+			goto again;
+	}
+	if (io->write)
+		iov_iter_revert(io->iter, copied - max_t(ssize_t, ret, 0));
+	else if (ret > 0)
 		ret = copy_to_iter(io->page, ret, io->iter) ?: -EFAULT;
-	else if (io->write && ret > 0)
-		iov_iter_revert(io->iter, copied - ret);
 	return ret;
 }
 

@@ -229,15 +229,19 @@ static void karray_chr_crc_add(struct karray_chr_crc *c, const void *data,
 		c->crc = __crc32c_le(c->crc, data, len);
 }
 
-static int karray_chr_checksum(struct karray_chr *chr,
+static int karray_chr_checksum(struct file *file,
 			       struct karray_checksum __user *user)
 {
+	struct karray_chr *chr = file->private_data;
 	struct karray_checksum sum;
 	struct karray_chr_crc c;
 	ssize_t ret = 0;
 	u64 pos, end;
 	void *buf;
 
+	/* Of a byte, the checksum tells what it is. */
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
 	if (copy_from_user(&sum, user, sizeof(sum)))
 		return -EFAULT;
 	if (sum.type != KARRAY_CHECKSUM_CRC32C || sum.flags || sum.reserved ||
@@ -278,15 +282,18 @@ static size_t karray_chr_same(const u8 *a, const u8 *b, size_t len)
 	return i;
 }
 
-static int karray_chr_compare(struct karray_chr *chr,
+static int karray_chr_compare(struct file *file,
 			      struct karray_compare __user *user)
 {
+	struct karray_chr *chr = file->private_data;
 	struct karray_compare cmp;
 	ssize_t ret = 0;
 	u64 done = 0;
 	size_t same;
 	u8 *buf;
 
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
 	if (copy_from_user(&cmp, user, sizeof(cmp)))
 		return -EFAULT;
 	if (cmp.flags || cmp.reserved ||
@@ -362,9 +369,9 @@ static long karray_chr_do_ioctl(struct file *file, unsigned int request,
 	case KARRAY_IOC_FILL:
 		return karray_chr_fill(file, arg);
 	case KARRAY_IOC_CHECKSUM:
-		return karray_chr_checksum(chr, arg);
+		return karray_chr_checksum(file, arg);
 	case KARRAY_IOC_COMPARE:
-		return karray_chr_compare(chr, arg);
+		return karray_chr_compare(file, arg);
 	case KARRAY_IOC_BAD:
 		return karray_chr_list_bad(chr, arg);
 	default:

@@ -7,9 +7,13 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -134,9 +138,49 @@ TEST(test_model)
 	munmap(map, WINDOW);
 }
 
+static void *write_from(void *memory)
+{
+	return (void *)pwrite(fd, memory, 512, start);
+}
+
+/* While a write waits for its user's page, the disk is written beside it. */
+TEST(test_slow_user)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_copy copy = { .len = 4096 };
+	int faults = syscall(SYS_userfaultfd, O_CLOEXEC);
+	struct uffd_msg msg;
+	pthread_t thread;
+	void *memory, *result;
+
+	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.range.start = copy.dst = (uintptr_t)memory;
+	reg.range.len = 4096;
+	copy.src = (uintptr_t)bounce;
+	ok(faults >= 0 && !ioctl(faults, UFFDIO_API, &api) &&
+	   !ioctl(faults, UFFDIO_REGISTER, &reg), "userfaultfd");
+	memset(model, 'o', 4096);
+	ok(pwrite(fd, model, 4096, start) == 4096, "a page of it");
+	pthread_create(&thread, NULL, write_from, memory);
+	ok(read(faults, &msg, sizeof(msg)) == sizeof(msg), "the write faults");
+	memset(model + 512, 'd', 512);
+	ok(pwrite(buffered, model + 512, 512, 512) == 512, "the disk is written");
+	memset(bounce, 'c', 4096);
+	memset(model, 'c', 512);
+	ok(!ioctl(faults, UFFDIO_COPY, &copy), "the fault gets its page");
+	pthread_join(thread, &result);
+	ok((ssize_t)result == 512, "and the write is done");
+	ok(pread(fd, back, 4096, start) == 4096 && !memcmp(back, model, 4096), "both are there");
+	ok(pread(buffered, back, 4096, 0) == 4096 && !memcmp(back, model, 4096), "for the disk, too");
+	close(faults);
+	munmap(memory, 4096);
+}
+
 static const struct CMUnitTest tests[] = {
 	{ .name = "the first bytes, by one view and the other", .test_func = test_first_bytes },
 	{ .name = "the last", .test_func = test_last_bytes },
+	{ .name = "a write whose memory comes late", .test_func = test_slow_user },
 	{ .name = "10000 operations by five ways", .test_func = test_model },
 };
 

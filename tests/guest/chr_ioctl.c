@@ -22,7 +22,7 @@
 #define MIB	(1UL << 20)
 
 static int fd, ro;
-static const char *disk;
+static const char *node, *disk;
 static uint64_t size, phys;
 
 static bool refused(int ret, int error)
@@ -209,6 +209,11 @@ TEST(test_wrong)
 	char *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int bad = 0;
 
+	int wo = open(node, O_WRONLY);
+
+	ok(refused(ioctl(wo, KARRAY_IOC_CHECKSUM, &s), EBADF), "checksum: a write-only file: EBADF");
+	ok(refused(ioctl(wo, KARRAY_IOC_COMPARE, &m), EBADF), "compare: likewise");
+	close(wo);
 	ok(refused(ioctl(fd, KARRAY_IOC_FILL, &f), EINVAL), "an unknown flag: EINVAL");
 	ok(refused(ioctl(fd, KARRAY_IOC_CHECKSUM, &s), EINVAL), "an unknown type: EINVAL");
 	ok(refused(ioctl(fd, KARRAY_IOC_COMPARE, &m), EINVAL), "something reserved: EINVAL");
@@ -263,7 +268,8 @@ int main(int argc, char **argv)
 {
 	if (argc != 5)
 		return 2;
-	fd = open(argv[1], O_RDWR);
+	node = argv[1];
+	fd = open(node, O_RDWR);
 	ro = open(argv[1], O_RDONLY);
 	disk = argv[2];
 	size = strtoull(argv[3], NULL, 0);

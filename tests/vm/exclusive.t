@@ -5,7 +5,7 @@ at a time; and what its files see when the memory goes."""
 
 import random
 
-from harness import guest_test
+from harness import guest_test, pio
 
 DRIVER = '/sys/bus/acpi/drivers/karray'
 SIZE = 256 << 20
@@ -33,6 +33,13 @@ with guest_test(dimms=[('hp_dimm0', '256M')], parallel=True) as (t, vm):
         cache('/dev/karrayb0', SIZE)
     vm.sh('echo "2048,,L" | sfdisk -q /dev/karrayb0')
     cache('/dev/karrayb0p1', SIZE - (1 << 20), 1 << 20)
+
+    # A file system's buffers, which CPUs keep for a while.
+    vm.sh('wipefs -qa /dev/karrayb0; modprobe vfat; sleep 1000 </dev/karrayb0 >/dev/null 2>&1 & echo $! > /run/1;'
+          'mount -t vfat /dev/karrayb0 /mnt', check=False)
+    t.is_(pio(vm, 'w /dev/karray 0 4096', '-c r /dev/karrayb0 0 4096'), ['4096', '4096'],
+          'after a mount that failed: the disk shows what is written')
+    vm.sh('kill $(cat /run/1)')
 
     def opens(mode, node='/dev/karray'):
         return vm.sh(f'exec 7{mode}{node}', check=False)

@@ -27,7 +27,8 @@
  *	bad user memory				the bytes before it, or -EFAULT
  *	a sector (of 512 bytes) that is bad	the bytes before it, or -EIO
  *	RWF_NOWAIT, and the disk's cache
- *	must be written back first		the bytes before that, or -EAGAIN
+ *	must be written back first		the bytes before that, or -EAGAIN; may wait
+ *						if somebody fills it meanwhile
  *	after the memory has gone		-ENODEV
  *
  * A sector that is bad becomes good when it is written in full.
@@ -49,8 +50,10 @@
  * What is read here includes what was written to the disk before, and the reverse,
  * also by way of the disk's page cache. Only stores to and loads from a mapping
  * happen without the kernel: between these and buffered I/O on the disk, call
- * msync(MS_SYNC) or fsync() on the side of the mapping at each change from one to
- * the other.
+ * fsync() of the node at each change from one to the other. (msync(MS_SYNC) does, too,
+ * but only for shared mappings of a file that is open for writing.) The disk's page
+ * cache is in pages: who writes some bytes of a page there at the same time as another
+ * writes others of it here may undo that, as with direct I/O.
  *
  * fsync() of this node has no other effect. fallocate() is -ENODEV, as on every
  * char device: KARRAY_IOC_FILL zeroes a range. copy_file_range() is for regular
@@ -74,7 +77,8 @@
  * EINVAL  the range ends past the end of the memory; a member that must be 0
  *         isn't; an unknown flag
  * EFAULT  the structure, or what it points to, can't be read or written
- * EBADF   the request changes memory, and the file is not open for writing
+ * EBADF   the request changes memory, and the file is not open for writing; or
+ *         tells what is in it, and the file is not open for reading
  * EIO     bad memory in the range, see KARRAY_IOC_BAD. What lies before it may have
  *         been changed.
  * EINTR   a signal is about to kill the caller
