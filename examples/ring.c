@@ -15,6 +15,7 @@
  *  - Both open the node for writing (the reader moves its index), which a mounted
  *    disk forbids.
  *  - Memory that goes, or can't be read, is SIGBUS.
+ *  - One puts, and one takes: for more they would need a lock among them.
  *  - There are no shared futexes in such memory (no mutex or condition that waits):
  *    who has nothing to do looks again after a while.
  *  - Between the processes, C's atomics do. What the disk's page cache holds of these
@@ -94,10 +95,18 @@ static void take(struct ring *ring, uint64_t count)
 
 	for (; count; count--) {
 		struct slot *slot = &ring->slots[next % RING_SLOTS];
+		uint32_t len;
 
 		while (atomic_load_explicit(&ring->put, memory_order_acquire) == next)
 			usleep(100);
-		fwrite(slot->message, 1, slot->len, stdout);
+		len = slot->len;
+		if (len > RING_MESSAGE) {
+			fprintf(stderr, "ring: there is something else in it\n");
+			exit(1);
+		}
+		/* Only what has got out is taken. */
+		if (fwrite(slot->message, 1, len, stdout) != len || fflush(stdout))
+			die("output");
 		atomic_store_explicit(&ring->taken, ++next, memory_order_release);
 	}
 }
@@ -108,7 +117,9 @@ int main(int argc, char **argv)
 	struct ring *ring;
 	int fd;
 
-	if (argc < 3) {
+	if (argc < 3 ||
+	    (strcmp(argv[2], "clear") && strcmp(argv[2], "put") &&
+	     (strcmp(argv[2], "take") || argc < 4))) {
 		fprintf(stderr, "usage: ring NODE clear | put | take COUNT\n");
 		return 2;
 	}
@@ -142,7 +153,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[2], "put")) {
 		put(ring);
 	} else {
-		take(ring, argc > 3 ? strtoull(argv[3], NULL, 0) : 1);
+		take(ring, strtoull(argv[3], NULL, 0));
 	}
 	return 0;
 }

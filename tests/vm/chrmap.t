@@ -31,11 +31,21 @@ with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
         t.ok(two[0].out and two[0].out == two[1].out, f'32-bit ioctl: {what}: {two[0].out.strip()}',
              f'{two[0]}\n{two[1]}')
 
+    sums = [vm.sh(f'/root/ioctl /dev/karray fill 0 65536 0; /root/{program} /dev/karray fill 13 5000 '
+                  '0x0102030405060708; /root/ioctl /dev/karray checksum 0 65536 0').out.splitlines()[-1]
+            for program in ('ioctl', 'ioctl32')]
+    t.is_(sums[1], sums[0], '32-bit ioctl: the same is filled in')
+
     vm.sh('/root/ring /dev/karray clear; seq 100000 > /run/in;'
           '/root/ring /dev/karray put < /run/in >/dev/null 2>&1 & '
           '/root/ring /dev/karray take 100000 > /run/out', timeout=120)
     t.is_(vm.sh('cmp /run/in /run/out', check=False).rc, 0,
           'the example: 100000 messages through a ring of 32768')
+    vm.sh('seq 10 | /root/ring /dev/karray put')
+    t.like(vm.sh('/root/ring /dev/karray take 10 > /dev/full', check=False).err, 'No space',
+           'the example: what can\'t be written')
+    t.is_(vm.sh('/root/ring /dev/karray take 10').out.split(), [str(i) for i in range(1, 11)], 'is not taken')
+    t.ok(vm.sh('/root/ring /dev/karray bogus', check=False).rc == 2, 'the example: wrong usage')
     t.like(vm.sh('wipefs -qa /dev/karrayb0; mkfs.ext4 -qF /dev/karrayb0; mount /dev/karrayb0 /tmp;'
-                 '/root/ring /dev/karray take 1; umount /tmp', check=False).err, 'busy',
+                 '/root/ring /dev/karray clear; umount /tmp', check=False).err, 'busy',
            'the example: not while the disk is mounted')

@@ -83,10 +83,12 @@
  *         been changed.
  * EINTR   a signal is about to kill the caller
  * ENODEV  the memory has gone
+ * ENOMEM  no System RAM for a buffer
  * ENOTTY  no such request (or not in this version, see &karray_info.version)
  * ======= =====================================================================
  *
- * On failure the structure is as the caller left it.
+ * On failure the structure is as the caller left it (but for the array of
+ * KARRAY_IOC_BAD).
  */
 
 /* In &karray_info.version: counts up when something is added to this file. */
@@ -99,7 +101,8 @@
  * long been sending it.
  *
  * Return: 0, or -ENODEV after the memory has gone. Any request that is not in
- * this file gives -ENOTTY.
+ * this file gives -ENOTTY, but for those that Linux answers for every file (FIONBIO and
+ * the like).
  */
 #define KARRAY_IOC_PING		42
 
@@ -238,7 +241,7 @@ struct karray_bad_range {
 
 /**
  * struct karray_bad - for KARRAY_IOC_BAD
- * @offset: where to begin; bytes before it are not listed
+ * @offset: where to begin; sectors before the one it is in are not listed
  * @length: how far to look
  * @ranges: address of an array of struct karray_bad_range
  * @count: in: how many fit in there, may be 0; out: how many there are, which may be
