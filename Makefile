@@ -39,6 +39,12 @@ run:
 test:
 	./scripts/test.sh
 
+check:
+	./scripts/check.sh
+
+check-%:
+	./scripts/check.sh $*
+
 help:
 	@echo 'karray: hot-plugged memory as a char device and a disk'
 	@echo ''
@@ -49,6 +55,7 @@ help:
 	@echo '  make clean      remove what the build made'
 	@echo '  make run        the whole story in a QEMU guest (scripts/run.sh)'
 	@echo '  make test       the test suite, in QEMU guests (scripts/test.sh)'
+	@echo '  make check      the static tools; make check-TOOL for one (scripts/check.sh)'
 	@echo ''
 	@echo '  KERNELRELEASE=R build for the installed kernel R (default: the running one)'
 	@echo '  KDIR=DIR        build against the kernel headers in DIR'
@@ -56,4 +63,4 @@ help:
 	@echo '  INSTALL_HDR_PATH=DIR  install the header in DIR/include (default: DESTDIR/usr)'
 	@echo '  V=1 C=2 W=1     as in the kernel: commands, sparse, more warnings'
 
-.PHONY: modules install headers_install clean headers-there run test help
+.PHONY: modules install headers_install clean headers-there run test check help

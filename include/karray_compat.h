@@ -9,6 +9,7 @@
 
 #include <linux/acpi.h>
 #include <linux/blk-mq.h>
+#include <linux/device/bus.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -24,6 +25,7 @@
 #define BLK_FEAT_SYNCHRONOUS	0	/* was a property of brd, zram and pmem only */
 #define BLK_FEAT_IO_STAT	BIT(0)
 #define BLK_FEAT_NOWAIT		BIT(1)
+#define BLK_FEAT_DAX		BIT(2)
 
 struct karray_queue_limits {
 	unsigned int features;
@@ -57,6 +59,8 @@ static inline void karray_set_limits(struct request_queue *q,
 		blk_queue_flag_set(QUEUE_FLAG_IO_STAT, q);
 	if (lim->features & BLK_FEAT_NOWAIT)
 		blk_queue_flag_set(QUEUE_FLAG_NOWAIT, q);
+	if (lim->features & BLK_FEAT_DAX)
+		blk_queue_flag_set(QUEUE_FLAG_DAX, q);
 }
 
 static inline struct gendisk *
@@ -162,6 +166,13 @@ static inline struct address_space *bdev_mapping(struct block_device *bdev)
 #define copy_splice_read	generic_file_splice_read
 #endif
 
+/* How a DAX device says that memory is bad: only newer kernels make EIO of it. */
+#ifdef KARRAY_HAVE_DAX_MEM2BLK_ERR
+#define KARRAY_DAX_EPOISON	EHWPOISON
+#else
+#define KARRAY_DAX_EPOISON	EIO
+#endif
+
 #ifndef KARRAY_HAVE_VM_FLAGS_SET
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
@@ -172,6 +183,36 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags &= ~flags;
 }
+#endif
+
+/* Does everybody who walks page tables know huge entries of device memory? */
+#ifdef KARRAY_HAVE_PTE_OFFSET_MAP_NULL
+#define KARRAY_HUGE_ENTRIES	true
+#else
+#define KARRAY_HUGE_ENTRIES	false
+#endif
+
+/* What the files of a bus are called with a pointer to. */
+#ifdef KARRAY_HAVE_BUS_STORE_CONST
+#define karray_bus_type		const struct bus_type
+#else
+#define karray_bus_type		struct bus_type
+#endif
+
+/* Likewise for a huge page fault: KARRAY_HUGE_FAULT(fault) stands before the table. */
+#ifdef KARRAY_HAVE_HUGE_FAULT_ORDER
+#define KARRAY_HUGE_FAULT(...)
+#define karray_huge_fault_op(fn)	fn
+#else
+#define KARRAY_HUGE_FAULT(fault)					\
+static vm_fault_t fault##_compat(struct vm_fault *vmf,			\
+				 enum page_entry_size size)		\
+{									\
+	return fault(vmf, size == PE_SIZE_PMD ?				\
+			  PMD_SHIFT - PAGE_SHIFT : 0);			\
+}
+
+#define karray_huge_fault_op(fn)	fn##_compat
 #endif
 
 #ifdef CONFIG_ACPI

@@ -3,9 +3,9 @@
  * DIMM provider: ACPI memory devices (PNP0C80), present or plugged later.
  *
  * The kernel's own memory hotplug, where it is on, has each DIMM before a driver
- * is asked. With acpi_no_memhotplug on the kernel's command line it leaves them
- * alone, and this driver binds: one karray device for each contiguous range of
- * the DIMM.
+ * is asked: see karray_acpi_ram.c. With acpi_no_memhotplug on the kernel's command
+ * line it leaves them alone, and this driver binds: one karray device for each
+ * contiguous range of the DIMM.
  *
  * Eject: the ACPI core asks each karray device to go offline first (they are the
  * DIMM's "physical nodes", by their fwnode). One that is busy refuses, and the
@@ -21,20 +21,8 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "karray.h"
+#include "karray_acpi.h"
 #include "karray_compat.h"
-
-#define KARRAY_ACPI_HID		"PNP0C80"
-
-/**
- * struct karray_acpi_dimm - what hangs on a bound DIMM
- * @nr: how many karray devices it has
- * @kdev: these
- */
-struct karray_acpi_dimm {
-	unsigned int nr;
-	struct karray_dev *kdev[];
-};
 
 /*
  * Reads the contiguous ranges from the DIMM's _CRS. Firmware may describe one
@@ -76,61 +64,108 @@ static int karray_acpi_get_ranges(struct acpi_device *adev,
 	return n;
 }
 
-static int karray_acpi_add(struct acpi_device *adev)
+/**
+ * karray_acpi_new_dimm - make a DIMM's karray devices
+ * @adev: the DIMM
+ * @ram_ops: for a DIMM that is System RAM now, or NULL
+ *
+ * A range that can't be used is no reason to do without the others.
+ *
+ * Context: process context, may sleep.
+ * Return: these, for karray_acpi_free_dimm(), none online; an ERR_PTR() where there
+ * would be none, and the reason in the log: -ENOMEM where another try may go better.
+ */
+struct karray_acpi_dimm *
+karray_acpi_new_dimm(struct acpi_device *adev,
+		     const struct karray_ram_ops *ram_ops)
 {
+	char origin[64];
+	struct karray_source src = {
+		.node		= acpi_get_node(adev->handle),
+		.parent		= &adev->dev,
+		.fwnode		= acpi_fwnode_handle(adev),
+		.origin		= origin,
+		.slot		= acpi_device_uid(adev) ?: dev_name(&adev->dev),
+		.ram_ops	= ram_ops,
+	};
 	struct karray_acpi_dimm *dimm;
 	struct karray_range *ranges;
-	char origin[64];
-	const char *slot;
-	unsigned int i;
-	int nr;
+	int ret = -ENODEV;
+	int i, nr;
 
 	nr = karray_acpi_get_ranges(adev, &ranges);
 	if (nr < 0)
-		return nr;
+		return ERR_PTR(nr);
 	dimm = kzalloc(struct_size(dimm, kdev, nr), GFP_KERNEL);
 	if (!dimm) {
 		kfree(ranges);
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	}
 
-	/* A range that can't be used is no reason to do without the others. */
 	snprintf(origin, sizeof(origin), "acpi:%s", dev_name(&adev->dev));
-	slot = acpi_device_uid(adev) ?: dev_name(&adev->dev);
 	for (i = 0; i < nr; i++) {
 		struct resource res = DEFINE_RES_MEM(ranges[i].start,
 						     ranges[i].size);
 		struct karray_dev *kdev;
 
-		kdev = karray_create(&ranges[i], acpi_get_node(adev->handle),
-				     &adev->dev, acpi_fwnode_handle(adev),
-				     origin, slot);
-		if (IS_ERR(kdev))
-			dev_err(&adev->dev, "%pR can't be used: error %ld\n",
-				&res, PTR_ERR(kdev));
-		else
+		src.range = ranges[i];
+		kdev = karray_create(&src);
+		if (!IS_ERR(kdev)) {
 			dimm->kdev[dimm->nr++] = kdev;
+			continue;
+		}
+		dev_err(&adev->dev, "%pR can't be used: error %ld\n", &res,
+			PTR_ERR(kdev));
+		if (PTR_ERR(kdev) == -ENOMEM)
+			ret = -ENOMEM;
 	}
 	kfree(ranges);
-	for (i = 0; i < dimm->nr; i++)
-		karray_bring_online(dimm->kdev[i]);
 
 	if (!dimm->nr) {
 		dev_err(&adev->dev, "no usable memory in this DIMM\n");
 		kfree(dimm);
-		return -ENODEV;
+		return ERR_PTR(ret);
 	}
+	return dimm;
+}
+
+/**
+ * karray_acpi_free_dimm - undo karray_acpi_new_dimm(), whoever uses the devices
+ * @dimm: what that returned, or NULL
+ *
+ * Context: process context, may sleep.
+ */
+void karray_acpi_free_dimm(struct karray_acpi_dimm *dimm)
+{
+	if (!dimm)
+		return;
+	while (dimm->nr)
+		karray_destroy(dimm->kdev[--dimm->nr]);
+	kfree(dimm);
+}
+
+static int karray_acpi_add(struct acpi_device *adev)
+{
+	struct karray_acpi_dimm *dimm;
+	unsigned int i;
+
+	/* Present, but not yet to be used; or on its way between System RAM and karray. */
+	if (!adev->status.present || !adev->status.enabled ||
+	    !adev->status.functional || karray_acpi_ram_has(adev))
+		return -ENODEV;
+
+	dimm = karray_acpi_new_dimm(adev, NULL);
+	if (IS_ERR(dimm))
+		return PTR_ERR(dimm);
+	for (i = 0; i < dimm->nr; i++)
+		karray_bring_online(dimm->kdev[i]);
 	adev->driver_data = dimm;
 	return 0;
 }
 
 static void karray_acpi_remove(struct acpi_device *adev)
 {
-	struct karray_acpi_dimm *dimm = acpi_driver_data(adev);
-
-	while (dimm->nr)
-		karray_destroy(dimm->kdev[--dimm->nr]);
-	kfree(dimm);
+	karray_acpi_free_dimm(acpi_driver_data(adev));
 	adev->driver_data = NULL;
 }
 
@@ -151,23 +186,6 @@ static struct acpi_driver karray_acpi_driver = {
 	},
 };
 
-static void karray_acpi_say_held(struct acpi_device *adev)
-{
-	struct karray_range *ranges;
-	int i, nr;
-
-	nr = karray_acpi_get_ranges(adev, &ranges);
-	for (i = 0; i < nr; i++) {
-		struct resource res = DEFINE_RES_MEM(ranges[i].start,
-						     ranges[i].size);
-
-		pr_notice("DIMM %s %pR is held by the kernel's memory hotplug: boot with acpi_no_memhotplug to use it here\n",
-			  dev_name(&adev->dev), &res);
-	}
-	if (nr >= 0)
-		kfree(ranges);
-}
-
 /*
  * A DIMM with a scan handler is the kernel's. The ACPI core would match it with
  * our driver all the same, then refuse, and the driver core complain of a failed
@@ -178,10 +196,8 @@ static acpi_status karray_acpi_hide_held(acpi_handle handle, u32 level,
 {
 	struct acpi_device *adev = acpi_fetch_acpi_dev(handle);
 
-	if (adev && adev->handler && adev->flags.match_driver) {
+	if (adev && adev->handler)
 		adev->flags.match_driver = false;
-		karray_acpi_say_held(adev);
-	}
 	return AE_OK;
 }
 
@@ -213,11 +229,15 @@ int karray_acpi_init(void)
 	acpi_get_devices(KARRAY_ACPI_HID, karray_acpi_unhide_held, NULL, NULL);
 	acpi_scan_lock_release();
 	karray_acpi_registered = !ret;
+	if (!ret)
+		karray_acpi_ram_init();
 	return ret;
 }
 
 void karray_acpi_exit(void)
 {
-	if (karray_acpi_registered)
-		acpi_bus_unregister_driver(&karray_acpi_driver);
+	if (!karray_acpi_registered)
+		return;
+	karray_acpi_ram_exit();
+	acpi_bus_unregister_driver(&karray_acpi_driver);
 }

@@ -8,6 +8,10 @@
  * driver core's attribute of that name, and what the ACPI core calls before it
  * lets a DIMM go: a device in use says -EBUSY, and the DIMM stays.
  *
+ * Memory may be System RAM when karray doesn't have it. Its provider has a struct
+ * karray_ram_ops then, and the device one more state, SYSTEM_RAM, from which the
+ * attribute "state" takes it, and to which it gives it back.
+ *
  * Who may hold what when the memory goes:
  *  - Users (opens of the char node and of the disk, and what rests on them:
  *    mounts, swap) are counted under kdev->lock. Going offline needs a count of
@@ -25,9 +29,9 @@
  * know nothing of each other; karray_claim(), karray_cached() and karray_flush()
  * pass the question on to hooks that a personality may have.
  *
- * Lock order: device_hotplug_lock or acpi_scan_lock (the callers'), the ACPI
- * device's physical_node_lock, device_lock(&kdev->dev), what personalities take,
- * kdev->lock.
+ * Lock order: device_hotplug_lock, acpi_scan_lock or karray_region_lock (the callers'),
+ * karray_add_lock, the ACPI device's physical_node_lock, device_lock(&kdev->dev), what
+ * personalities take, kdev->lock.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -36,10 +40,14 @@
 #include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/property.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/string.h>
 #include <linux/wait.h>
 
 #include "karray.h"
@@ -48,11 +56,17 @@
 #include <trace/events/karray.h>
 
 static const struct karray_personality *const karray_personalities[] = {
+#ifdef CONFIG_FS_DAX
+	[KARRAY_DAX] = &karray_dax_personality,
+#endif
 	[KARRAY_BLK] = &karray_blk_personality,
 	[KARRAY_CHR] = &karray_chr_personality,
 };
 
 static DEFINE_IDA(karray_ida);
+
+/* From the look for devices that are in the way until the new one is on the bus. */
+static DEFINE_MUTEX(karray_add_lock);
 
 /* Readers and writers of the memory that the block layer doesn't account for. */
 DEFINE_SRCU(karray_srcu);
@@ -61,6 +75,17 @@ DEFINE_SRCU(karray_srcu);
 static atomic_t karray_nr_devices = ATOMIC_INIT(0);
 static atomic_t karray_nr_structs = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(karray_released);
+
+/* With kdev->lock held. */
+static unsigned int karray_nr_users(const struct karray_dev *kdev)
+{
+	unsigned int sum = 0;
+	int i;
+
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
+		sum += kdev->users[i];
+	return sum;
+}
 
 /**
  * karray_get_user - count a new user
@@ -97,6 +122,23 @@ void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who)
 	spin_lock(&kdev->lock);
 	kdev->users[who]--;
 	spin_unlock(&kdev->lock);
+}
+
+/**
+ * karray_has_users - is there any user?
+ * @kdev: the device
+ *
+ * Context: any. Where @kdev is not online there are no new ones.
+ * Return: whether there is.
+ */
+bool karray_has_users(struct karray_dev *kdev)
+{
+	bool has;
+
+	spin_lock(&kdev->lock);
+	has = karray_nr_users(kdev);
+	spin_unlock(&kdev->lock);
+	return has;
 }
 
 /**
@@ -197,6 +239,32 @@ int karray_flush(struct karray_dev *kdev, enum karray_personality_id who,
 	return err;
 }
 
+/**
+ * karray_failed - memory turns out to be bad
+ * @kdev: the device, with struct pages
+ * @pos: offset, bytes
+ * @len: bytes, whole pages
+ * @mf_flags: of the kernel's memory_failure()
+ *
+ * Context: process context, may sleep; under karray_read_lock(), with @kdev alive.
+ * Return: 0, an error, or -EOPNOTSUPP where there is nobody who could tell all who
+ * have it mapped.
+ */
+int karray_failed(struct karray_dev *kdev, u64 pos, u64 len, int mf_flags)
+{
+	int i, ret, all = -EOPNOTSUPP;
+
+	karray_mem_failed(kdev, pos, len);
+	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
+		if (!karray_personalities[i]->failed)
+			continue;
+		ret = karray_personalities[i]->failed(kdev, pos, len, mf_flags);
+		if (ret != -EOPNOTSUPP)
+			all = ret;
+	}
+	return all;
+}
+
 static struct resource karray_resource(const struct karray_dev *kdev)
 {
 	struct resource res = DEFINE_RES_MEM(kdev->range.start,
@@ -205,6 +273,13 @@ static struct resource karray_resource(const struct karray_dev *kdev)
 	return res;
 }
 
+static const char *const karray_states[] = {
+	[KARRAY_OFFLINE]	= "offline",
+	[KARRAY_ONLINE]		= "online",
+	[KARRAY_SYSTEM_RAM]	= "system-ram",
+	[KARRAY_DEAD]		= "dead",
+};
+
 static void karray_set_state(struct karray_dev *kdev, enum karray_state state)
 {
 	spin_lock(&kdev->lock);
@@ -212,10 +287,21 @@ static void karray_set_state(struct karray_dev *kdev, enum karray_state state)
 	spin_unlock(&kdev->lock);
 }
 
+/* A state has been reached: for udev, and for who follows with "udevadm monitor". */
+static void karray_announce(struct karray_dev *kdev, enum karray_state state)
+{
+	char text[32];
+	char *envp[2] = { text };
+
+	snprintf(text, sizeof(text), "KARRAY_STATE=%s", karray_states[state]);
+	kobject_uevent_env(&kdev->dev.kobj, KOBJ_CHANGE, envp);
+}
+
 /* The claim and the mapping: what all personalities stand on. */
 static int karray_map(struct karray_dev *kdev)
 {
 	struct resource want = karray_resource(kdev);
+	int ret;
 
 	if (region_intersects(want.start, kdev->range.size,
 			      IORESOURCE_SYSTEM_RAM,
@@ -234,28 +320,78 @@ static int karray_map(struct karray_dev *kdev)
 		return -EBUSY;
 	}
 
+	if (kdev->settings.dax) {
+		ret = karray_pages_add(kdev);
+		if (ret)
+			goto out_release;
+	}
 	kdev->virt = memremap(want.start, kdev->range.size, MEMREMAP_WB);
 	if (!kdev->virt) {
 		dev_err(&kdev->dev, "%pR can't be mapped, left alone\n", &want);
-		release_mem_region(want.start, kdev->range.size);
-		kdev->res = NULL;
-		return -ENOMEM;
+		ret = -ENOMEM;
+		goto out_remove_pages;
 	}
 	return 0;
+
+out_remove_pages:
+	if (kdev->settings.dax)
+		karray_pages_remove(kdev);
+out_release:
+	release_mem_region(want.start, kdev->range.size);
+	kdev->res = NULL;
+	return ret;
 }
 
 static void karray_unmap(struct karray_dev *kdev)
 {
 	memunmap(kdev->virt);
 	kdev->virt = NULL;
+	if (kdev->settings.dax)
+		karray_pages_remove(kdev);
 	release_mem_region(kdev->range.start, kdev->range.size);
 	kdev->res = NULL;
+}
+
+/*
+ * What was System RAM may hold the secrets of those who used it. Nobody has seen the
+ * memory yet who would miss its bytes.
+ *
+ * Return: 0, or -EINTR where there is a signal.
+ */
+static int karray_zero(struct karray_dev *kdev)
+{
+	u64 pos = 0;
+
+	if (!kdev->must_zero)
+		return 0;
+	dev_info(&kdev->dev, "zeroing %llu MiB taken from System RAM\n",
+		 kdev->range.size >> 20);
+	while (pos < kdev->range.size) {
+		size_t len = min_t(u64, kdev->range.size - pos, SZ_64K);
+
+		/* Where there was code emulators are slow, and most so at bytes. */
+		memset64(kdev->virt + pos, 0, len / sizeof(u64));
+		karray_mem_clear_bad(kdev, pos, len);
+		pos += len;
+		if (signal_pending(current)) {
+			dev_err(&kdev->dev, "zeroing was interrupted\n");
+			return -EINTR;
+		}
+		cond_resched();
+	}
+	kdev->must_zero = false;
+	return 0;
 }
 
 /* Undoes the first @nr attaches and the mapping. The state is no longer ONLINE. */
 static void karray_detach(struct karray_dev *kdev, int nr)
 {
+	int i;
+
 	synchronize_srcu_expedited(&karray_srcu);
+	for (i = nr - 1; i >= 0; i--)
+		if (karray_personalities[i]->revoke)
+			karray_personalities[i]->revoke(kdev);
 	while (nr-- > 0)
 		karray_personalities[nr]->detach(kdev);
 	karray_unmap(kdev);
@@ -270,10 +406,20 @@ static int karray_online(struct device *dev)
 
 	if (kdev->state == KARRAY_DEAD)
 		return -ENODEV;
+	if (kdev->state == KARRAY_SYSTEM_RAM) {
+		dev_err(dev, "%pR is System RAM: write online to state to take it\n",
+			&res);
+		return -EBUSY;
+	}
 
 	ret = karray_map(kdev);
 	if (ret)
 		return ret;
+	ret = karray_zero(kdev);
+	if (ret) {
+		karray_unmap(kdev);
+		return ret;
+	}
 
 	/* Before the first attach: adding a disk opens it to read partitions. */
 	karray_set_state(kdev, KARRAY_ONLINE);
@@ -286,6 +432,7 @@ static int karray_online(struct device *dev)
 	dev_info(dev, "%pR of %s online, %llu MiB, node %d\n", &res,
 		 kdev->origin, kdev->range.size >> 20, dev_to_node(dev));
 	trace_karray_online(kdev, atomic_read(&karray_nr_devices));
+	karray_announce(kdev, KARRAY_ONLINE);
 	return 0;
 
 out_detach:
@@ -304,17 +451,6 @@ static void karray_take_down(struct karray_dev *kdev)
 	dev_info(&kdev->dev, "offline\n");
 }
 
-/* With kdev->lock held. */
-static unsigned int karray_nr_users(const struct karray_dev *kdev)
-{
-	unsigned int sum = 0;
-	int i;
-
-	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
-		sum += kdev->users[i];
-	return sum;
-}
-
 /* Long enough for all personalities; a longer list is cut. */
 #define KARRAY_USERS_LEN	64
 
@@ -325,33 +461,244 @@ static void karray_list_users(const struct karray_dev *kdev,
 	int i, len = 0;
 
 	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++)
-		len += scnprintf(list + len, KARRAY_USERS_LEN - len, "%s%s %u",
-				 i ? ", " : "", karray_personalities[i]->name,
-				 kdev->users[i]);
+		if (karray_personalities[i]->counts)
+			len += scnprintf(list + len, KARRAY_USERS_LEN - len,
+					 "%s%s %u", len ? ", " : "",
+					 karray_personalities[i]->name,
+					 kdev->users[i]);
+}
+
+static bool karray_is_pinned(struct karray_dev *kdev)
+{
+	unsigned long pinned = karray_pages_pinned(kdev);
+
+	if (pinned)
+		dev_notice(&kdev->dev, "busy, stays online: pinned pages: %lu\n",
+			   pinned);
+	return pinned;
+}
+
+/*
+ * Changes the state to @state. A device with users, or pinned pages, stays as it is, unless
+ * it's by force. Called with the device's lock held.
+ *
+ * Return: -EBUSY; or else whether the device was online, and must be taken down.
+ */
+static int karray_leave(struct karray_dev *kdev, enum karray_state state,
+			bool force)
+{
+	bool was_online = karray_alive(kdev);
+	char users[KARRAY_USERS_LEN];
+	bool busy;
+
+	/*
+	 * Twice: it takes its time, and who opens the device meanwhile shall not be
+	 * turned away for what comes to nothing; and then nobody can pin another page.
+	 */
+	if (was_online && !force && !karray_has_users(kdev) &&
+	    karray_is_pinned(kdev))
+		return -EBUSY;
+
+	spin_lock(&kdev->lock);
+	busy = was_online && karray_nr_users(kdev);
+	karray_list_users(kdev, users);
+	if (!busy || force)
+		WRITE_ONCE(kdev->state, state);
+	spin_unlock(&kdev->lock);
+
+	if (busy && !force) {
+		dev_notice(&kdev->dev, "busy, stays online: users: %s\n",
+			   users);
+		return -EBUSY;
+	}
+	if (busy)
+		dev_warn(&kdev->dev, "removed by force, users get errors: %s\n",
+			 users);
+	if (was_online && !force && karray_is_pinned(kdev)) {
+		karray_set_state(kdev, KARRAY_ONLINE);
+		return -EBUSY;
+	}
+	return was_online;
 }
 
 /* The bus's .offline: the driver core holds device_lock(dev). */
 static int karray_offline(struct device *dev)
 {
 	struct karray_dev *kdev = to_karray_dev(dev);
-	char users[KARRAY_USERS_LEN];
-	bool busy;
+	int ret = karray_leave(kdev, KARRAY_OFFLINE, false);
 
-	spin_lock(&kdev->lock);
-	busy = karray_nr_users(kdev);
-	if (busy)
-		karray_list_users(kdev, users);
-	else
-		WRITE_ONCE(kdev->state, KARRAY_OFFLINE);
-	spin_unlock(&kdev->lock);
-
-	if (busy) {
-		dev_notice(dev, "busy, stays online: users: %s\n", users);
-		return -EBUSY;
-	}
-	karray_take_down(kdev);
+	if (ret < 0)
+		return ret;
+	if (ret)
+		karray_take_down(kdev);
+	karray_announce(kdev, KARRAY_OFFLINE);
 	return 0;
 }
+
+/* What device_online() and device_offline() do, which modules can't call. */
+
+/**
+ * karray_bring_online - claim and map the memory, and show it to user space
+ * @kdev: the device
+ *
+ * Where this fails, the reason is in the log, and the device stays on the bus,
+ * offline, for another try through sysfs.
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ * Return: 0, also where it was online; -EBUSY if the memory is somebody else's; -EINTR
+ * where there is a signal before its turn comes; another error where it can't be mapped
+ * or shown.
+ */
+int karray_bring_online(struct karray_dev *kdev)
+{
+	int ret;
+
+	ret = device_lock_interruptible(&kdev->dev);
+	if (ret)
+		return ret;
+	if (kdev->dev.offline) {
+		ret = karray_online(&kdev->dev);
+		if (!ret) {
+			kobject_uevent(&kdev->dev.kobj, KOBJ_ONLINE);
+			kdev->dev.offline = false;
+		}
+	}
+	device_unlock(&kdev->dev);
+	return ret;
+}
+
+/**
+ * karray_bring_offline - undo karray_bring_online()
+ * @kdev: the device
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ * Return: 0, also where it was offline; -EBUSY where it is in use, and the log says how;
+ * -EINTR where there is a signal before its turn comes.
+ */
+int karray_bring_offline(struct karray_dev *kdev)
+{
+	int ret;
+
+	ret = device_lock_interruptible(&kdev->dev);
+	if (ret)
+		return ret;
+	if (!kdev->dev.offline) {
+		ret = karray_offline(&kdev->dev);
+		if (!ret) {
+			kobject_uevent(&kdev->dev.kobj, KOBJ_OFFLINE);
+			kdev->dev.offline = true;
+		}
+	}
+	device_unlock(&kdev->dev);
+	return ret;
+}
+
+/* Between the states of a device that is not online; for who has taken or given. */
+static void karray_change_hands(struct karray_dev *kdev, enum karray_state state)
+{
+	device_lock(&kdev->dev);
+	if (kdev->state != KARRAY_DEAD) {
+		karray_set_state(kdev, state);
+		karray_announce(kdev, state);
+	}
+	device_unlock(&kdev->dev);
+}
+
+/**
+ * karray_taken - the memory is System RAM no more, and karray's
+ * @kdev: a device in the state SYSTEM_RAM
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ */
+void karray_taken(struct karray_dev *kdev)
+{
+	kdev->must_zero = true;
+	karray_change_hands(kdev, KARRAY_OFFLINE);
+}
+
+/**
+ * karray_given_back - the memory is System RAM again
+ * @kdev: a device that is offline
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ */
+void karray_given_back(struct karray_dev *kdev)
+{
+	karray_change_hands(kdev, KARRAY_SYSTEM_RAM);
+}
+
+/* A wish for another state. */
+struct karray_wish {
+	struct karray_dev *kdev;
+	enum karray_state state;
+};
+
+/* Of memory with ram_ops, with device_hotplug_lock held. */
+static int karray_fulfil(void *data)
+{
+	const struct karray_wish *wish = data;
+	struct karray_dev *kdev = wish->kdev;
+	bool taken = false;
+	int ret = 0;
+
+	if (kdev->state == KARRAY_DEAD)
+		return -ENODEV;
+	if (wish->state == KARRAY_SYSTEM_RAM)
+		return kdev->state == KARRAY_SYSTEM_RAM ?
+		       0 : kdev->ram_ops->give_back(kdev);
+	if (wish->state == KARRAY_OFFLINE && kdev->state == KARRAY_ONLINE)
+		return karray_bring_offline(kdev);
+
+	if (kdev->state == KARRAY_SYSTEM_RAM) {
+		ret = kdev->ram_ops->take(kdev);
+		if (ret)
+			return ret;
+		taken = true;
+	}
+	if (wish->state == KARRAY_ONLINE) {
+		ret = karray_bring_online(kdev);
+		if (ret && taken)
+			kdev->ram_ops->give_back(kdev);
+	}
+	return ret;
+}
+
+static ssize_t state_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	struct karray_dev *kdev = to_karray_dev(dev);
+
+	return sysfs_emit(buf, "%s\n", karray_states[READ_ONCE(kdev->state)]);
+}
+
+static ssize_t state_store(struct device *dev, struct device_attribute *attr,
+			   const char *buf, size_t count)
+{
+	struct karray_dev *kdev = to_karray_dev(dev);
+	struct karray_wish wish = { .kdev = kdev };
+	int ret = sysfs_match_string(karray_states, buf);
+
+	if (ret < 0 || ret == KARRAY_DEAD) {
+		dev_err(dev, "state=%.*s is not online, offline or system-ram\n",
+			min_t(int, strcspn(buf, "\n"), 32), buf);
+		return -EINVAL;
+	}
+	wish.state = ret;
+
+	/* Waiting is for user space, which may be asked for this file to go. */
+	if (kdev->ram_ops) {
+		ret = karray_hotplug_call(karray_fulfil, &wish);
+	} else if (wish.state == KARRAY_SYSTEM_RAM) {
+		dev_err(dev, "%s is not from System RAM\n", kdev->origin);
+		ret = -EOPNOTSUPP;
+	} else if (wish.state == KARRAY_ONLINE) {
+		ret = karray_bring_online(kdev);
+	} else {
+		ret = karray_bring_offline(kdev);
+	}
+	return ret ?: count;
+}
+static DEVICE_ATTR_RW(state);
 
 static ssize_t size_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
@@ -420,6 +767,13 @@ static ssize_t users_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(users);
 
+static ssize_t dax_cost_show(struct device *dev, struct device_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", karray_pages_cost(to_karray_dev(dev)));
+}
+static DEVICE_ATTR_RO(dax_cost);
+
 static struct attribute *karray_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_phys_addr.attr,
@@ -429,6 +783,8 @@ static struct attribute *karray_attrs[] = {
 	&dev_attr_serial.attr,
 	&dev_attr_wwid.attr,
 	&dev_attr_users.attr,
+	&dev_attr_state.attr,
+	&dev_attr_dax_cost.attr,
 	NULL
 };
 
@@ -444,10 +800,48 @@ static const struct attribute_group *karray_groups[] = {
 
 static struct bus_type karray_bus = {
 	.name		= "karray",
+	.bus_groups	= karray_region_bus_groups,
 	.dev_groups	= karray_groups,
 	.online		= karray_online,
 	.offline	= karray_offline,
 };
+
+static int karray_meets(struct device *dev, const void *range)
+{
+	const struct karray_range *a = &to_karray_dev(dev)->range, *b = range;
+
+	return a->start <= b->start + (b->size - 1) &&
+	       b->start <= a->start + (a->size - 1);
+}
+
+/* Puts a device on the bus, unless one is there that has a part of its memory. */
+static int karray_add(struct karray_dev *kdev)
+{
+	struct resource res = karray_resource(kdev);
+	bool has_fwnode = dev_fwnode(&kdev->dev);
+	struct device *other;
+	int ret;
+
+	mutex_lock(&karray_add_lock);
+	other = bus_find_device(&karray_bus, NULL, &kdev->range, karray_meets);
+	if (other) {
+		pr_err("%pR meets %s, left alone\n", &res, dev_name(other));
+		put_device(other);
+		ret = -EEXIST;
+	} else {
+		ret = device_add(&kdev->dev);
+		/*
+		 * Without memory to note that the device belongs to a DIMM, the ACPI
+		 * core takes the fwnode away, and would not ask it before an eject.
+		 */
+		if (!ret && has_fwnode && !dev_fwnode(&kdev->dev)) {
+			device_del(&kdev->dev);
+			ret = -ENOMEM;
+		}
+	}
+	mutex_unlock(&karray_add_lock);
+	return ret;
+}
 
 static void karray_release(struct device *dev)
 {
@@ -464,25 +858,18 @@ static void karray_release(struct device *dev)
 
 /**
  * karray_create - take a range of memory into use
- * @range: the memory, its start and size multiples of PAGE_SIZE
- * @node: its NUMA node, or NUMA_NO_NODE
- * @parent: the hardware it is on, or NULL
- * @fwnode: the firmware's description of that hardware, or NULL. The device will
- *	be asked to go offline before this hardware is ejected.
- * @origin: provider and hardware, for people; copied
- * @slot: what tells this hardware from others and stays the same after a reboot
+ * @src: what and where it is; not needed any more afterwards
  *
- * The device is offline.
+ * The device is offline, or System RAM where there are ram_ops.
  *
  * Context: process context, may sleep; not with a karray device's lock held.
- * Return: the device, until karray_destroy(); -EINVAL for a range that can't be
- * used, -ENOSPC for too many devices, -ENOMEM.
+ * Return: the device, until karray_remove() or karray_destroy(); -EINVAL for a range
+ * that can't be used, -EEXIST for one that meets another device's (the log says which),
+ * -ENOSPC for too many devices, -ENOMEM.
  */
-struct karray_dev *karray_create(const struct karray_range *range, int node,
-				 struct device *parent,
-				 struct fwnode_handle *fwnode,
-				 const char *origin, const char *slot)
+struct karray_dev *karray_create(const struct karray_source *src)
 {
+	const struct karray_range *range = &src->range;
 	struct karray_dev *kdev;
 	int ret;
 
@@ -493,13 +880,14 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 	    range->size - 1 > PHYS_ADDR_MAX - range->start)
 		return ERR_PTR(-EINVAL);
 
-	kdev = kzalloc(sizeof(*kdev), GFP_KERNEL);
+	kdev = kzalloc_node(sizeof(*kdev), GFP_KERNEL, src->node);
 	if (!kdev)
 		return ERR_PTR(-ENOMEM);
 
 	kdev->range = *range;
 	spin_lock_init(&kdev->lock);
-	kdev->state = KARRAY_OFFLINE;
+	kdev->ram_ops = src->ram_ops;
+	kdev->state = kdev->ram_ops ? KARRAY_SYSTEM_RAM : KARRAY_OFFLINE;
 	kdev->settings = karray_default_settings;
 
 	ret = ida_alloc_max(&karray_ida, KARRAY_MAX_DEVICES - 1, GFP_KERNEL);
@@ -512,18 +900,20 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 	atomic_inc(&karray_nr_structs);
 	device_initialize(&kdev->dev);
 	kdev->dev.bus = &karray_bus;
-	kdev->dev.parent = parent;
+	kdev->dev.parent = src->parent;
+	kdev->dev.groups = kdev->ram_ops ? kdev->ram_ops->groups : NULL;
 	kdev->dev.release = karray_release;
 	kdev->dev.offline = true;
-	set_dev_node(&kdev->dev, node);
-	if (fwnode)
-		device_set_node(&kdev->dev, fwnode);
+	set_dev_node(&kdev->dev, src->node);
+	if (src->fwnode)
+		device_set_node(&kdev->dev, src->fwnode);
 
 	ret = -ENOMEM;
-	kdev->origin = kstrdup(origin, GFP_KERNEL);
+	kdev->origin = kstrdup(src->origin, GFP_KERNEL);
 	if (!kdev->origin)
 		goto out_put;
-	kdev->serial = kasprintf(GFP_KERNEL, "%llx-%s", (u64)range->start, slot);
+	kdev->serial = kasprintf(GFP_KERNEL, "%llx-%s", (u64)range->start,
+				 src->slot);
 	if (!kdev->serial)
 		goto out_put;
 	ret = badblocks_init(&kdev->bad, 1);
@@ -532,7 +922,7 @@ struct karray_dev *karray_create(const struct karray_range *range, int node,
 	ret = dev_set_name(&kdev->dev, "karray%d", kdev->id);
 	if (ret)
 		goto out_put;
-	ret = device_add(&kdev->dev);
+	ret = karray_add(kdev);
 	if (ret)
 		goto out_put;
 	atomic_inc(&karray_nr_devices);
@@ -545,67 +935,79 @@ out_put:
 	return ERR_PTR(ret);
 }
 
-/**
- * karray_bring_online - claim and map the memory, and show it to user space
- * @kdev: the device
- *
- * Where this fails, the reason is in the log, and the device stays on the bus,
- * offline, for another try through sysfs.
- *
- * Context: process context, may sleep; not with a karray device's lock held.
- * Return: 0, also where it was online; -EBUSY if the memory is somebody else's;
- * another error where it can't be mapped or shown.
- */
-int karray_bring_online(struct karray_dev *kdev)
+/* The end of a device that is DEAD. */
+static void karray_unregister(struct karray_dev *kdev)
 {
-	int ret = 0;
+	int id = kdev->id;
 
-	/* What device_online() does, which modules can't call. */
-	device_lock(&kdev->dev);
-	if (kdev->dev.offline) {
-		ret = karray_online(&kdev->dev);
-		if (!ret) {
-			kobject_uevent(&kdev->dev.kobj, KOBJ_ONLINE);
-			kdev->dev.offline = false;
-		}
-	}
-	device_unlock(&kdev->dev);
-	return ret;
+	atomic_dec(&karray_nr_devices);
+	device_unregister(&kdev->dev);
+	ida_free(&karray_ida, id);
 }
 
 /**
- * karray_destroy - the memory goes away, whoever uses it
+ * karray_remove - give up a device that nobody uses
+ * @kdev: what karray_create() returned; not valid any more afterwards, if this succeeds
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ * Return: 0, as after karray_destroy(); -EBUSY where there are users, which the log
+ * lists. Then nothing has changed.
+ */
+int karray_remove(struct karray_dev *kdev)
+{
+	int ret;
+
+	device_lock(&kdev->dev);
+	ret = karray_leave(kdev, KARRAY_DEAD, false);
+	if (ret > 0)
+		karray_take_down(kdev);
+	if (ret >= 0)
+		kdev->dev.offline = true;
+	device_unlock(&kdev->dev);
+	if (ret < 0)
+		return ret;
+	karray_unregister(kdev);
+	return 0;
+}
+
+/**
+ * karray_kill - the memory goes away, whoever uses it
+ * @kdev: the device
+ *
+ * Users get errors from now on. When this returns, the memory is not mapped any more.
+ * The device stays on the bus until karray_destroy().
+ *
+ * Context: process context, may sleep; not with a karray device's lock held.
+ */
+void karray_kill(struct karray_dev *kdev)
+{
+	bool was_online;
+
+	device_lock(&kdev->dev);
+	was_online = karray_leave(kdev, KARRAY_DEAD, true);
+	kdev->dev.offline = true;
+	device_unlock(&kdev->dev);
+
+	/*
+	 * A dead device is nobody else's. Not with its lock: this may wait for pinned
+	 * pages, and who has them for an attribute of ours.
+	 */
+	if (was_online)
+		karray_take_down(kdev);
+}
+
+/**
+ * karray_destroy - kill a device, and take it off the bus
  * @kdev: what karray_create() returned; not valid any more afterwards
  *
- * Users get errors from now on. When this returns, the memory is not mapped, and
- * the number can be used again.
+ * When this returns, the number can be used again.
  *
  * Context: process context, may sleep; not with a karray device's lock held.
  */
 void karray_destroy(struct karray_dev *kdev)
 {
-	char users[KARRAY_USERS_LEN];
-	bool was_online, busy;
-	int id = kdev->id;
-
-	device_lock(&kdev->dev);
-	spin_lock(&kdev->lock);
-	was_online = kdev->state == KARRAY_ONLINE;
-	busy = karray_nr_users(kdev);
-	karray_list_users(kdev, users);
-	WRITE_ONCE(kdev->state, KARRAY_DEAD);
-	spin_unlock(&kdev->lock);
-	if (was_online && busy)
-		dev_warn(&kdev->dev, "removed by force, users get errors: %s\n",
-			 users);
-	if (was_online)
-		karray_take_down(kdev);
-	kdev->dev.offline = true;
-	device_unlock(&kdev->dev);
-
-	atomic_dec(&karray_nr_devices);
-	device_unregister(&kdev->dev);
-	ida_free(&karray_ida, id);
+	karray_kill(kdev);
+	karray_unregister(kdev);
 }
 
 static int __init karray_init(void)
@@ -615,30 +1017,39 @@ static int __init karray_init(void)
 	ret = karray_settings_init();
 	if (ret)
 		return ret;
-	ret = bus_register(&karray_bus);
+	ret = karray_region_init();
 	if (ret)
 		return ret;
+	ret = bus_register(&karray_bus);
+	if (ret) {
+		karray_region_exit();
+		return ret;
+	}
 
 	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
 		ret = karray_personalities[i]->init();
 		if (ret)
 			goto out_exit;
 	}
+	karray_hotplug_init();
 
 	/*
 	 * Last, and no reason to fail: the disk of a device that was created here
 	 * has been opened to look for partitions, and is closed only on the way
-	 * back to user space. The module must be there then.
+	 * back to user space. The module must be there then. DIMMs come before
+	 * regions, since they know when they are ejected.
 	 */
 	ret = karray_acpi_init();
 	if (ret)
 		pr_err("no DIMMs can be used: error %d\n", ret);
+	karray_region_start();
 	return 0;
 
 out_exit:
 	while (i-- > 0)
 		karray_personalities[i]->exit();
 	bus_unregister(&karray_bus);
+	karray_region_exit();
 	return ret;
 }
 
@@ -647,7 +1058,9 @@ static void __exit karray_exit(void)
 	int i;
 
 	trace_karray_exit(atomic_read(&karray_nr_devices));
+	karray_region_exit();
 	karray_acpi_exit();
+	karray_hotplug_exit();
 
 	/*
 	 * No file is open, or the module would be in use (unless it's removed by

@@ -35,6 +35,23 @@ void karray_mem_poisoned(struct karray_dev *kdev, u64 pos)
 			    (u64)kdev->range.start + pos, pos >> SECTOR_SHIFT);
 }
 
+/**
+ * karray_mem_failed - note that the kernel has found pages to be bad
+ * @kdev: the device
+ * @pos: offset, bytes
+ * @len: bytes, whole pages
+ *
+ * Context: any.
+ */
+void karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len)
+{
+	badblocks_set(&kdev->bad, pos >> SECTOR_SHIFT, len >> SECTOR_SHIFT, 1);
+	dev_err_ratelimited(&kdev->dev,
+			    "memory error at 0x%llx: sectors %llu to %llu are bad until they are written\n",
+			    (u64)kdev->range.start + pos, pos >> SECTOR_SHIFT,
+			    ((pos + len) >> SECTOR_SHIFT) - 1);
+}
+
 /*
  * Is there a bad one among @n sectors from @first on? Then the first is at @bad, and
  * at least @len of them are bad.

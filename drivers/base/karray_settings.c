@@ -53,6 +53,10 @@ module_param_named(logical_block_size,
 		   karray_default_settings.logical_block_size, uint, 0444);
 MODULE_PARM_DESC(logical_block_size, "Bytes of a disk's logical block: 512 (the default), 1024, 2048 or 4096");
 
+static bool karray_dax;
+module_param_named(dax, karray_dax, bool, 0444);
+MODULE_PARM_DESC(dax, "Memory gets struct pages, for DAX, at a cost of 1.6 % in System RAM (default: no)");
+
 static bool karray_read_only;
 module_param_named(read_only, karray_read_only, bool, 0444);
 MODULE_PARM_DESC(read_only, "Devices can't be written (default: no)");
@@ -79,6 +83,9 @@ static int karray_settings_check(const struct karray_settings *s,
 		snprintf(why, KARRAY_WHY_LEN,
 			 "logical_block_size=%u is not 512, 1024, 2048 or 4096",
 			 s->logical_block_size);
+	else if (s->dax && !IS_ENABLED(CONFIG_FS_DAX))
+		snprintf(why, KARRAY_WHY_LEN,
+			 "dax=1 needs a kernel with CONFIG_FS_DAX");
 	else
 		return 0;
 	return -EINVAL;
@@ -104,6 +111,7 @@ int karray_settings_init(void)
 	}
 	s->queue_mode = ret;
 	s->read_only = karray_read_only;
+	s->dax = karray_dax;
 
 	ret = karray_settings_check(s, why);
 	if (ret)
@@ -167,13 +175,15 @@ static ssize_t karray_setting_store(struct device *dev,
 		return ret;
 	}
 
-	device_lock(dev);
+	ret = device_lock_interruptible(dev);
+	if (ret)
+		return ret;
 	settings = kdev->settings;
 	*karray_setting(&settings, sa) = value;
 	ret = karray_settings_check(&settings, why);
 	if (ret) {
 		dev_err(dev, "%s\n", why);
-	} else if (kdev->state != KARRAY_OFFLINE) {
+	} else if (kdev->state == KARRAY_ONLINE || kdev->state == KARRAY_DEAD) {
 		dev_err(dev, "%s can be changed only while the device is offline\n",
 			attr->attr.name);
 		ret = -EBUSY;
@@ -203,6 +213,7 @@ KARRAY_SETTING(poll_queues, NULL, 0, "a number");
 KARRAY_SETTING(queue_depth, NULL, 0, "a number");
 KARRAY_SETTING(logical_block_size, NULL, 0, "a number");
 KARRAY_SETTING(read_only, karray_no_yes, ARRAY_SIZE(karray_no_yes), "0 or 1");
+KARRAY_SETTING(dax, karray_no_yes, ARRAY_SIZE(karray_no_yes), "0 or 1");
 
 static struct attribute *karray_settings_attrs[] = {
 	&karray_setting_queue_mode.attr.attr,
@@ -211,6 +222,7 @@ static struct attribute *karray_settings_attrs[] = {
 	&karray_setting_queue_depth.attr.attr,
 	&karray_setting_logical_block_size.attr.attr,
 	&karray_setting_read_only.attr.attr,
+	&karray_setting_dax.attr.attr,
 	NULL
 };
 

@@ -23,6 +23,7 @@
 
 #include <linux/blk-mq.h>
 #include <linux/buffer_head.h>
+#include <linux/dax.h>
 #include <linux/highmem.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -47,7 +48,8 @@
 
 /**
  * struct karray_blk - a disk
- * @tag_set: its requests, on the memory's NUMA node; mq only
+ * @tag_set: its requests; mq only. blk-mq has each queue's on the NUMA node of the
+ *	CPUs that use it, which are those that do the I/O, too
  * @disk: the gendisk
  * @kdev: whose memory it shows; a reference is held until the disk is released
  * @uncounted: how many of those who have the disk open are not users of @kdev, but
@@ -399,6 +401,7 @@ static int karray_blk_alloc_mq_disk(struct karray_blk *blk,
 	const struct karray_settings *settings = &blk->kdev->settings;
 	unsigned int nr_queues = settings->nr_queues ?: num_possible_cpus();
 	struct blk_mq_tag_set *set = &blk->tag_set;
+	struct gendisk *disk;
 	int ret;
 
 	set->ops = &karray_blk_mq_ops;
@@ -413,14 +416,15 @@ static int karray_blk_alloc_mq_disk(struct karray_blk *blk,
 	if (ret)
 		return ret;
 
-	blk->disk = blk_mq_alloc_disk(set, lim, blk);
-	if (IS_ERR(blk->disk)) {
+	disk = blk_mq_alloc_disk(set, lim, blk);
+	if (IS_ERR(disk)) {
 		blk_mq_free_tag_set(set);
-		return PTR_ERR(blk->disk);
+		return PTR_ERR(disk);
 	}
-	blk->disk->fops = &karray_blk_mq_fops;
+	disk->fops = &karray_blk_mq_fops;
 	/* A merge costs more than it saves where the copy is all the work. */
-	blk_queue_flag_set(QUEUE_FLAG_NOMERGES, blk->disk->queue);
+	blk_queue_flag_set(QUEUE_FLAG_NOMERGES, disk->queue);
+	blk->disk = disk;
 	return 0;
 }
 
@@ -623,6 +627,8 @@ static int karray_blk_attach(struct karray_dev *kdev)
 	blk->kdev = kdev;
 	get_device(&kdev->dev);
 
+	if (kdev->dax_dev)
+		lim.features |= BLK_FEAT_DAX;
 	if (settings->queue_mode == KARRAY_QUEUE_BIO)
 		ret = karray_blk_alloc_bio_disk(blk, &lim);
 	else
@@ -636,13 +642,21 @@ static int karray_blk_attach(struct karray_dev *kdev)
 	set_capacity(blk->disk, kdev->range.size >> SECTOR_SHIFT);
 	set_disk_ro(blk->disk, settings->read_only);
 
+	/* By this the DAX device is found, as soon as the disk is. */
+	if (kdev->dax_dev) {
+		ret = dax_add_host(kdev->dax_dev, blk->disk);
+		if (ret)
+			goto out_put_disk;
+	}
 	ret = device_add_disk(&kdev->dev, blk->disk, NULL);
 	if (ret)
-		goto out_put_disk;
+		goto out_remove_host;
 	kdev->disk_devt = disk_devt(blk->disk);
 	kdev->blk = blk;
 	return 0;
 
+out_remove_host:
+	dax_remove_host(blk->disk);
 out_put_disk:
 	/*
 	 * The queue of a disk that was not added lets go of its tags only now, and
@@ -663,6 +677,7 @@ static void karray_blk_detach(struct karray_dev *kdev)
 
 	kdev->blk = NULL;
 	kdev->disk_devt = 0;
+	dax_remove_host(blk->disk);
 	del_gendisk(blk->disk);
 	/* Before the struct goes with the disk, or with its last opener. */
 	if (queue_is_mq(blk->disk->queue))
@@ -681,6 +696,7 @@ static void karray_blk_exit(void)
 
 const struct karray_personality karray_blk_personality = {
 	.name	= "disk",
+	.counts	= true,
 	.init	= karray_blk_init,
 	.exit	= karray_blk_exit,
 	.attach	= karray_blk_attach,

@@ -14,7 +14,9 @@
  * Without copies this costs a few loads.
  *
  * Files open for writing together hold one claim on the disk, so that no file system
- * is mounted below which they write. The first takes it, the last gives it back.
+ * is mounted below which they write. The first takes it, the last gives it back. With dax
+ * the last may leave pages that are pinned, and so can be written: the claim stays until
+ * they are free.
  *
  * Lifetime: an open file counts as a user, and holds a reference on struct
  * karray_chr, which holds one on the karray_dev. Both outlive the memory; the state
@@ -27,16 +29,21 @@
 #include <linux/blk_types.h>
 #include <linux/cdev.h>
 #include <linux/fs.h>
+#include <linux/huge_mm.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/splice.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
+#include <linux/workqueue.h>
 
 #include "karray_chr.h"
 #include "karray_compat.h"
 #include <trace/events/karray.h>
+
+/* How long it may be until it's seen that pages aren't pinned any more. */
+#define KARRAY_CHR_LOOK_AGAIN	(HZ / 10)
 
 static dev_t karray_chr_base;
 
@@ -349,18 +356,47 @@ static int karray_chr_get_writer(struct karray_chr *chr)
 
 	if (mutex_lock_killable(&chr->lock))
 		return -EINTR;
-	ret = chr->writers ? 0 : karray_claim(chr->kdev, KARRAY_CHR, &chr->claim);
-	if (!ret)
+	ret = chr->claimed ? 0 : karray_claim(chr->kdev, KARRAY_CHR, &chr->claim);
+	if (!ret) {
+		chr->claimed = true;
 		chr->writers++;
+	}
 	mutex_unlock(&chr->lock);
 	return ret;
+}
+
+/*
+ * Gives the claim back if nobody writes: no file, and no page that was pinned through a
+ * writable mapping. Nobody tells when such a page is free, so it's looked at again.
+ */
+static void karray_chr_try_let_go(struct karray_chr *chr)
+{
+	lockdep_assert_held(&chr->lock);
+	if (chr->writers || !chr->claimed)
+		return;
+	if (!karray_chr_forget_names(chr, false)) {
+		schedule_delayed_work(&chr->let_go, KARRAY_CHR_LOOK_AGAIN);
+		return;
+	}
+	karray_unclaim(&chr->claim);
+	chr->claimed = false;
+}
+
+static void karray_chr_let_go(struct work_struct *work)
+{
+	struct karray_chr *chr = container_of(to_delayed_work(work),
+					      struct karray_chr, let_go);
+
+	mutex_lock(&chr->lock);
+	karray_chr_try_let_go(chr);
+	mutex_unlock(&chr->lock);
 }
 
 static void karray_chr_put_writer(struct karray_chr *chr)
 {
 	mutex_lock(&chr->lock);
-	if (!--chr->writers)
-		karray_unclaim(&chr->claim);
+	chr->writers--;
+	karray_chr_try_let_go(chr);
 	mutex_unlock(&chr->lock);
 }
 
@@ -415,6 +451,7 @@ static const struct file_operations karray_chr_fops = {
 	.splice_write	= iter_file_splice_write,
 	.fsync		= karray_chr_fsync,
 	.mmap		= karray_chr_mmap,
+	.get_unmapped_area = thp_get_unmapped_area,
 	.unlocked_ioctl	= karray_chr_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 };
@@ -428,21 +465,38 @@ static void karray_chr_free(struct device *dev)
 	kfree(chr);
 }
 
+/* The end of a node that nobody can open any more. Its files may stay, and are dead. */
+static void karray_chr_put(struct karray_chr *chr)
+{
+	/*
+	 * Since it was emptied no page has a name, so that the claim isn't kept for one
+	 * from here on.
+	 */
+	mutex_lock(&chr->lock);
+	karray_chr_try_let_go(chr);
+	mutex_unlock(&chr->lock);
+	cancel_delayed_work_sync(&chr->let_go);
+	put_device(&chr->dev);
+}
+
 static int karray_chr_attach(struct karray_dev *kdev)
 {
 	struct karray_chr *chr;
 	int ret;
 
-	chr = kzalloc(sizeof(*chr), GFP_KERNEL);
+	chr = kzalloc_node(sizeof(*chr), GFP_KERNEL, dev_to_node(&kdev->dev));
 	if (!chr)
 		return -ENOMEM;
-	chr->inode = karray_chr_new_inode();
+	chr->inode = karray_chr_new_inode(kdev->settings.dax);
 	if (IS_ERR(chr->inode)) {
 		ret = PTR_ERR(chr->inode);
 		kfree(chr);
 		return ret;
 	}
 	mutex_init(&chr->lock);
+	mutex_init(&chr->fault_lock);
+	INIT_DELAYED_WORK(&chr->let_go, karray_chr_let_go);
+	chr->first_named = ULONG_MAX;
 	chr->kdev = kdev;
 	get_device(&kdev->dev);
 
@@ -464,15 +518,26 @@ static int karray_chr_attach(struct karray_dev *kdev)
 	WRITE_ONCE(kdev->chr, chr);	/* see karray_chr_alive() */
 	ret = cdev_device_add(&chr->cdev, &chr->dev);
 	if (ret)
-		goto out_clear_chr;
+		goto out_empty;
 	return 0;
 
-out_clear_chr:
+out_empty:
+	/* Who has a node of their own, by mknod, may have opened it, and mapped it. */
 	WRITE_ONCE(kdev->chr, NULL);
 	kdev->devt = 0;
+	synchronize_srcu_expedited(&karray_srcu);
+	karray_chr_empty(chr);
+	karray_chr_put(chr);
+	return ret;
+
 out_put:
 	put_device(&chr->dev);
 	return ret;
+}
+
+static void karray_chr_revoke(struct karray_dev *kdev)
+{
+	karray_chr_empty(kdev->chr);
 }
 
 static void karray_chr_detach(struct karray_dev *kdev)
@@ -481,8 +546,7 @@ static void karray_chr_detach(struct karray_dev *kdev)
 
 	WRITE_ONCE(kdev->chr, NULL);	/* see karray_chr_alive() */
 	cdev_device_del(&chr->cdev, &chr->dev);
-	karray_chr_revoke(chr);
-	put_device(&chr->dev);
+	karray_chr_put(chr);
 	kdev->devt = 0;
 }
 
@@ -518,8 +582,11 @@ static void karray_chr_exit(void)
 
 const struct karray_personality karray_chr_personality = {
 	.name	= "char device",
+	.counts	= true,
 	.init	= karray_chr_init,
 	.exit	= karray_chr_exit,
 	.attach	= karray_chr_attach,
+	.revoke	= karray_chr_revoke,
+	.failed	= karray_chr_failed,
 	.detach	= karray_chr_detach,
 };

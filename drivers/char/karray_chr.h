@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/mutex.h>
 #include <linux/sizes.h>
+#include <linux/workqueue.h>
 
 #include "karray.h"
 
@@ -20,18 +21,29 @@
  * @cdev: child of @dev
  * @kdev: whose memory it shows; a reference is held until @dev is released
  * @inode: has the address space of all open files, by which mappings are found
- * @lock: guards @writers and @claim
+ * @lock: guards @writers, @claimed and @claim
  * @writers: how many files are open for writing
- * @claim: against mounts and the like, while there are writers
+ * @claimed: is @claim ours?
+ * @claim: against mounts and the like, while there are writers, or pages pinned by one
+ * @let_go: looks whether such pages are free by now
+ * @fault_lock: with dax, held from the choice between a huge entry and a page table to
+ *	its insertion: the kernel can't do with both; guards @first_named and @end_named
+ * @first_named: with @end_named, the part of the memory in which there are pages that
+ *	are said to be part of @inode
+ * @end_named: see @first_named, both in pages
  */
 struct karray_chr {
 	struct device dev;
 	struct cdev cdev;
 	struct karray_dev *kdev;
 	struct inode *inode;
-	struct mutex lock;	/* guards writers and claim */
+	struct mutex lock;	/* guards writers, claimed and claim */
 	unsigned int writers;
+	bool claimed;
 	struct karray_claim claim;
+	struct delayed_work let_go;
+	struct mutex fault_lock;	/* guards first_named and end_named */
+	pgoff_t first_named, end_named;
 };
 
 /**
@@ -75,8 +87,10 @@ long karray_chr_ioctl(struct file *file, unsigned int request,
 		      unsigned long arg);
 
 int karray_chr_mmap(struct file *file, struct vm_area_struct *vma);
-struct inode *karray_chr_new_inode(void);
-void karray_chr_revoke(struct karray_chr *chr);
+struct inode *karray_chr_new_inode(bool dax);
+bool karray_chr_forget_names(struct karray_chr *chr, bool pinned);
+void karray_chr_empty(struct karray_chr *chr);
+int karray_chr_failed(struct karray_dev *kdev, u64 pos, u64 len, int mf_flags);
 int karray_chr_mmap_init(void);
 void karray_chr_mmap_exit(void);
 
