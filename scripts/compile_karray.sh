@@ -3,38 +3,22 @@
 #
 # Builds build/VERSION/karray.ko from a mirror of the sources, so that the kernels
 # don't share objects and the source tree stays clean. What did not change is
-# neither copied nor compiled again.
+# neither copied nor compiled again. With COVERAGE set the module counts what is reached
+# (scripts/coverage.sh).
 #
 # usage: compile_karray.sh [VERSION...]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-sources() {
-	cd "$TOP"
-	find Kbuild Makefile drivers include probes -type f \
-		\( -name Kbuild -o -name Makefile -o -name '*.[chS]' -o -name '*.sh' \) \
-		! -name '*.mod.c' ! -name karray_probes.h | sort
-}
-
-# Make $1 the same as the source tree, and leave alone what make put there.
-mirror() {
-	local src=$1
-	mkdir -p "$src"
-	touch "$src.list"
-	sources >"$src.list.new"
-	(cd "$TOP" && xargs -r cp -pu --parents -t "$src") <"$src.list.new"
-	(cd "$src" && comm -23 "$src.list" "$src.list.new" | xargs -r rm -fv)
-	mv "$src.list.new" "$src.list"
-}
-
 compile() {
 	local version=$1
 	local src=$BUILD/$version/src kdir=$BUILD/kernels/$version/headers
 
 	step "Compiling karray.ko for $version"
-	mirror "$src"
-	make -C "$src" --no-print-directory -j"$(nproc)" -s KDIR="$kdir" modules ||
+	mirror_sources "$src"
+	make -C "$src" --no-print-directory -j"$(nproc)" -s KDIR="$kdir" \
+		${COVERAGE:+GCOV_PROFILE=y} modules ||
 		die "karray does not compile for $version"
 	cp -pu "$src/karray.ko" "$BUILD/$version/"
 }

@@ -9,6 +9,8 @@
 #   modules    /lib/modules/RELEASE, with modules.dep
 #   release    the release as uname -r prints it
 #
+# The kernels that aren't Debian's are built (build-debug-kernel.sh).
+#
 # usage: fetch_kernel.sh [VERSION...]
 
 # shellcheck source=scripts/lib.sh
@@ -30,16 +32,6 @@ resolve() {
 		depends "linux-headers-$release" | grep -E '^linux-(headers|kbuild)-'
 	)
 	[ ${#packages[@]} = 4 ]
-}
-
-# Prints the file names of $packages; they name the versions too.
-deb_names() {
-	apt-get -qq --print-uris download "${packages[@]}" | awk '{ print $2 }'
-}
-
-# As root, apt would like to change to a user who cannot write here.
-download() {
-	(cd "$CACHE/debs" && apt-get -q -o APT::Sandbox::User=root download "$@")
 }
 
 unpack() {
@@ -77,15 +69,14 @@ fetch() {
 		die "apt does not know $meta or its headers: are bookworm and" \
 		    "bookworm-security (for 6.12) in /etc/apt/sources.list?"
 	fi
-	debs=$(deb_names)
+	debs=$(deb_names "${packages[@]}")
 	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$debs" ] && [ "$stamp" -nt "$0" ]; then
 		touch "$stamp"
 		return
 	fi
 
 	step "Fetching kernel $release and its headers"
-	mkdir -p "$CACHE/debs"
-	download "${packages[@]}" || { apt_update && download "${packages[@]}"; } ||
+	download_debs "${packages[@]}" || { apt_update && download_debs "${packages[@]}"; } ||
 		die "cannot download: ${packages[*]}"
 	note "unpacking into ${dir#"$TOP/"}"
 	rm -rf "$dir"
@@ -98,5 +89,9 @@ fetch() {
 select_kernels "$@"
 ensure_packages kmod xz-utils
 for version in "${versions[@]}"; do
-	fetch "$version"
+	if kernel_metapackage "$version" >/dev/null; then
+		fetch "$version"
+	else
+		"$TOP/scripts/build-debug-kernel.sh" "$version"
+	fi
 done

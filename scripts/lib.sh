@@ -11,7 +11,8 @@ TOP=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 BUILD=$TOP/build					# everything that is made
 CACHE=${XDG_CACHE_HOME:-${HOME:-$TOP/build}/.cache}/karray		# downloaded packages
 ARCH=amd64						# of the guest, Debian's name
-KERNELS='6.1 6.12'					# the last one is the default
+KERNELS='6.1 6.12'					# Debian's; the last one is the default
+DEBUG_KERNELS='debug kcsan'				# our own, see build-debug-kernel.sh
 
 # Messages ------------------------------------------------------------------
 
@@ -35,17 +36,20 @@ kernel_metapackage() {
 	case $1 in
 	6.1)	echo "linux-image-$ARCH" ;;
 	6.12)	echo "linux-image-6.12-$ARCH" ;;
-	*)	die "unknown kernel '$1', the known ones are: $KERNELS" ;;
+	*)	return 1 ;;
 	esac
 }
 
-# Sets $versions, the kernels to work on: the arguments, or the one that KERNEL
-# names, or all.
+# Sets $versions, the kernels to work on: the arguments, or those that KERNEL names, or
+# all of Debian's; and $debians, those of them that are Debian's.
 select_kernels() {
 	local version
+	debians=()
 	read -ra versions <<<"${*:-${KERNEL:-$KERNELS}}"
 	for version in "${versions[@]}"; do
-		kernel_metapackage "$version" >/dev/null
+		[[ " $KERNELS $DEBUG_KERNELS " == *" $version "* ]] ||
+			die "unknown kernel '$version', the known ones are: $KERNELS $DEBUG_KERNELS"
+		! kernel_metapackage "$version" >/dev/null || debians+=("$version")
 	done
 }
 
@@ -101,11 +105,43 @@ ensure_packages() {
 		die "cannot install: ${missing[*]}"
 }
 
+# Prints the file names of these packages; they name the versions, too.
+deb_names() {
+	apt-get -qq --print-uris download "$@" | awk '{ print $2 }'
+}
+
+# Download what is missing of these packages to the cache. As root, apt would like to
+# change to a user who cannot write there.
+download_debs() {
+	mkdir -p "$CACHE/debs"
+	(cd "$CACHE/debs" && apt-get -q -o APT::Sandbox::User=root download "$@")
+}
+
 # Is STAMP newer than the script that made it and than what apt knows?
 up_to_date() {
 	local stamp=$1
 	[ "$stamp" -nt "$0" ] && [ "$stamp" -nt "$TOP/scripts/lib.sh" ] &&
 		[ ! "$apt_lists" -nt "$stamp" ]
+}
+
+# The module's sources ------------------------------------------------------
+
+sources() {
+	cd "$TOP"
+	find Kbuild Makefile drivers include probes -type f \
+		\( -name Kbuild -o -name Makefile -o -name '*.[chS]' -o -name '*.sh' \) \
+		! -name '*.mod.c' ! -name karray_probes.h | sort
+}
+
+# Make the directory $1 the same as the source tree, and leave alone what make put there.
+mirror_sources() {
+	local src=$1
+	mkdir -p "$src"
+	touch "$src.list"
+	sources >"$src.list.new"
+	(cd "$TOP" && xargs -r cp -pu --parents -t "$src") <"$src.list.new"
+	(cd "$src" && comm -23 "$src.list" "$src.list.new" | xargs -r rm -fv)
+	mv "$src.list.new" "$src.list"
 }
 
 # Archives ------------------------------------------------------------------

@@ -12,14 +12,16 @@
 
 modules=(
 	virtio_pci virtio_console virtio_blk virtio_scsi sd_mod
-	ext4 xfs vfat loop dm_mod raid1 md_mod crc32c_generic crc32c_intel
-	bfq kyber-iosched brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem kmem
+	ext4 xfs vfat loop dm_mod dm_mirror raid1 md_mod crc32c_generic crc32c_intel
+	bfq kyber-iosched brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem dax_hmem kmem
 )
 
-# The files of a module and of all that it depends on; a built-in one has none.
+# The files of a module and of all that it depends on; a built-in one has none. A debug
+# kernel lacks those that serve the benchmark alone.
 module_files() {
 	modprobe --dirname "$BUILD/kernels/$1" --set-version "$release" \
-		--show-depends "$2" | awk '$1 == "insmod" { print $2 }'
+		--show-depends "$2" 2>/dev/null | awk '$1 == "insmod" { print $2 }' ||
+		! kernel_metapackage "$1" >/dev/null
 }
 
 make_modules() {

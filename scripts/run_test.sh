@@ -9,7 +9,11 @@
 set -o pipefail
 
 name=$(basename "$1" .t)
-setpriv --pdeathsig TERM timeout --kill-after=10 "${TEST_TIMEOUT:-600}" "$1" 2>&1 |
+case $KARRAY_KERNEL in
+debug | kcsan)	limit=3600 ;;
+*)		limit=1200 ;;
+esac
+setpriv --pdeathsig TERM timeout --kill-after=10 "${TEST_TIMEOUT:-$limit}" "$1" 2>&1 |
 	tee "$RESULTS/$name.tap"
 status=$?
 echo $status >"$RESULTS/$name.status"

@@ -34,7 +34,7 @@ class Device(collections.namedtuple('Device', 'device mode node setup can min_bs
 
     def place(self, job):
         """What @job is run on."""
-        return self.mount if 'files' in job.needs else self.node
+        return self.mount if job.needs & {'files', 'dax'} else self.node
 
 
 DEVICES = (
@@ -58,6 +58,20 @@ DEVICES = (
         echo ram > devices/dax1.0/mode
         echo namespace1.0 > devices/dax1.0/namespace
         echo dax1.0 > drivers/dax_pmem/bind''', can=('map',), changes={'filesize': AREA}),
+    # A DIMM and an NVDIMM more, for files that are mapped.
+    Device('karray', 'fsdax', '/dev/karrayb3', '''
+        cd /sys/bus/karray/devices/karray3
+        echo 0 > online
+        echo 1 > dax
+        echo 1 > online''', can=('dax',)),
+    Device('pmem', 'fsdax', '/dev/pmem2', '''
+        modprobe -a nfit nd_pmem
+        cd /sys/bus/nd
+        echo namespace2.0 > drivers/nd_pmem/unbind
+        cat /proc/sys/kernel/random/uuid > devices/pfn2.0/uuid
+        echo ram > devices/pfn2.0/mode
+        echo namespace2.0 > devices/pfn2.0/namespace
+        echo pfn2.0 > drivers/nd_pmem/bind''', can=('dax',)),
     # System RAM: for what is mapped, the limit.
     Device('memcpy', '', '/dev/shm/ram', f'''
         mkdir -p /dev/shm

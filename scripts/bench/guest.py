@@ -5,6 +5,7 @@ While it measures, nobody talks to it: its answers would count as well. It write
 what it has to say into a file on the host.
 """
 
+import itertools
 import os
 import re
 import time
@@ -24,13 +25,13 @@ class Guest(VM):
         super().__init__(
             name, mem='2G', smp=meter.cpus, accel=meter.accel, parallel=True,
             cmdline='nokaslr norandmaps',   # the same addresses every time
-            dimms=[('hp_dimm0', area), ('hp_dimm1', area), ('hp_dimm2', '2G')],
+            dimms=[('hp_dimm0', area), ('hp_dimm1', area), ('hp_dimm2', '2G'), ('hp_dimm3', '128M')],
             qemu_args=['-machine', 'nvdimm=on',
-                       '-object', f'memory-backend-ram,id=nvmem0,size={area}',
-                       '-device', 'nvdimm,id=nvdimm0,memdev=nvmem0',
-                       # Of which device-dax keeps some for itself.
-                       '-object', f'memory-backend-ram,id=nvmem1,size={(AREA >> 20) + 128}M',
-                       '-device', 'nvdimm,id=nvdimm1,memdev=nvmem1',
+                       # All of a size, since QEMU puts them in an order of its own; DAX keeps
+                       # some of that for itself.
+                       *itertools.chain.from_iterable(
+                           ('-object', f'memory-backend-ram,id=nvmem{i},size={(AREA >> 20) + 128}M',
+                            '-device', f'nvdimm,id=nvdimm{i},memdev=nvmem{i}') for i in range(3)),
                        '-chardev', 'file,id=bench,path=bench.log',
                        '-device', f'virtserialport,chardev=bench,name={PORT}',
                        *meter.qemu_args],

@@ -36,6 +36,7 @@ PLAN = (
     ('mmap-fault-*',            'quick',      None),
     ('mmap-*',                  None,         'full'),
     ('ext4-*',                  None,         'full'),
+    ('dax-*',                   'full',       'full'),
 )
 
 
@@ -89,6 +90,8 @@ class Job:
     @property
     def needs(self):
         """What a device must be able to do."""
+        if self.file == 'dax':
+            return {'dax'}
         if self.ioengine == 'mmap':
             return {'map'}
         return {need for need, true in (('io', True), ('trim', 'trim' in self.rw),

@@ -174,12 +174,21 @@ class Bench:
         self.guest.run([fio_command(FILL, devices)])
 
     def mount(self, devices):
-        """File systems that give no blocks back, and leave nothing to do for later."""
+        """File systems of a size that give no blocks back, and leave nothing to do for later."""
         self.fill(devices)
         for device in devices:
             self.guest.sh('mkfs.ext4 -q -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 '
-                          f'{device.node} && mkdir -p {device.mount} && '
+                          f'{device.node} {AREA >> 20}M && mkdir -p {device.mount} && '
                           f'mount {device.node} {device.mount}')
+
+    def mount_dax(self, devices):
+        """File systems that map, with a file at multiples of 2 MiB that is written."""
+        for device in devices:
+            self.guest.sh(f'mkfs.ext4 -q -b 4096 -E nodiscard,lazy_itable_init=0,lazy_journal_init=0,stride=512,'
+                          f'stripe_width=512 {device.node} 96M && mkdir -p {device.mount} && '
+                          f'mount -o dax=always {device.node} {device.mount} && '
+                          f'fallocate -l 64M {device.mount}/dax && '
+                          f'dd if=/dev/zero of={device.mount}/dax bs=1M count=64 conv=notrunc 2>/dev/null')
 
     def take_turns(self, job):
         """Have each device do @job, and say how that went."""
@@ -231,11 +240,14 @@ class Bench:
         def those(need):
             return [job for job in jobs if need in job.needs]
 
-        self.play([job for job in jobs if job not in those('trim') + those('files')])
+        self.play([job for job in jobs if job not in those('trim') + those('files') + those('dax')])
         self.play(those('trim'))
         if those('files'):
             self.mount([device for device in self.devices if 'files' in device.can])
             self.play(those('files'))
+        if those('dax'):
+            self.mount_dax([device for device in self.devices if 'dax' in device.can])
+            self.play(those('dax'))
 
     def rows(self, jobs):
         """The results: what each device did in its middle round."""

@@ -16,10 +16,13 @@ from .jobs import in_bytes
 Meter = collections.namedtuple('Meter', 'name accel cpus qemu_args rounds seconds turn limit')
 
 
+MOST_BYTES = 1 << 30    # where blocks are so large that fewer will do
+
+
 def by_count(ios):
     """So many I/Os that a millisecond, in which fio tells the time, is little."""
     def limit(job, device):
-        return {'io_size': int(ios * device.part) * job.bs}
+        return {'io_size': min(int(ios * device.part) * job.bs, MOST_BYTES)}
     return limit
 
 

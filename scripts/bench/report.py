@@ -119,7 +119,7 @@ def measured(results):
 
     return ''.join([
         chapter('Instructions per I/O', 'All that is executed for an I/O: fio, kernel and driver. Less is better.',
-                'instructions.svg', results, 'instructions', '(?!mmap).*', instructions),
+                'instructions.svg', results, 'instructions', '(?!mmap|dax).*', instructions),
         chapter('IOPS by the clock', 'As a part of the best peer\'s (of brd, pmem, null_blk and zram). More is better.',
                 'iops.svg', results, 'wall', r'rand.*-(psync|uring-\d+)', against_peers),
         chapter('Bandwidth by the clock', 'As a part of what memcpy alone does with the same memory. More is better.',
@@ -131,6 +131,9 @@ def measured(results):
         chapter('Page faults', 'Instructions of the first load from each 2 MiB of a mapping, of device-dax (pmem-dax) and '
                 'System RAM (memcpy, in small pages) as well. Less is better.',
                 None, results, 'instructions', 'mmap-fault-.*', instructions),
+        chapter('Files by DAX', 'Instructions of an access to a file on ext4, mounted with dax=always: by a mapping, page '
+                'faults included, or by system calls. pmem-fsdax is an NVDIMM in that mode. Less is better.',
+                None, results, 'instructions', 'dax-.*', instructions),
         chapter('Mapped memory by the clock', 'Bandwidth of reading it from its first byte to the last, page faults '
                 'included, as a part of the same with System RAM (memcpy). More is better.',
                 None, results, 'wall', 'mmap-read-.*', against_memcpy)])

@@ -11,7 +11,7 @@ PEERS = ('brd', 'pmem', 'null_blk', 'zram')
 
 def full_name(device, mode):
     """What a device is called: by its mode as well, where there are several."""
-    return f'{device}-{mode}' if device == 'karray' or mode == 'dax' else device
+    return f'{device}-{mode}' if device == 'karray' or 'dax' in mode else device
 
 
 class Results:
@@ -80,6 +80,7 @@ CASES = (
          {'chr': [Goal('>=', 0.95, ['memcpy'])]}),
     Case('The char device mapped: a page fault for 2 MiB', 'instructions', 'mmap-fault-2m',
          {'chr': [Goal('<=', 1.0, ['pmem-dax'])]}),
+    Case('Files by DAX', 'instructions', 'dax-.*', {'fsdax': [Goal('<=', 1.03, ['pmem-fsdax'])]}),
 )
 
 TWO_JOBS = 1.9                  # times the IOPS of one
