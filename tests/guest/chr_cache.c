@@ -155,7 +155,8 @@ TEST(test_slow_user)
 	void *memory, *result;
 
 	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	reg.range.start = copy.dst = (uintptr_t)memory;
+	reg.range.start = (uintptr_t)memory;
+	copy.dst = (uintptr_t)memory;
 	reg.range.len = 4096;
 	copy.src = (uintptr_t)bounce;
 	ok(faults >= 0 && !ioctl(faults, UFFDIO_API, &api) &&
@@ -172,7 +173,8 @@ TEST(test_slow_user)
 	pthread_join(thread, &result);
 	ok((ssize_t)result == 512, "and the write is done");
 	ok(pread(fd, back, 4096, start) == 4096 && !memcmp(back, model, 4096), "both are there");
-	ok(pread(buffered, back, 4096, 0) == 4096 && !memcmp(back, model, 4096), "for the disk, too");
+	ok(pread(buffered, back, 4096, 0) == 4096 && !memcmp(back, model, 4096),
+	   "for the disk, too");
 	close(faults);
 	munmap(memory, 4096);
 }

@@ -93,6 +93,7 @@ TEST(test_alignment)
 	off_t base = size / 2 - WINDOW / 2;
 	int bad = 0, n = 0;
 
+	ok(model && back && user, "memory to compare with");
 	fill(model, WINDOW, 2);
 	if (pwrite(fd, model, WINDOW, base) != WINDOW)
 		bad++;

@@ -139,13 +139,15 @@ TEST(test_checksum)
 	ok(!compare(12345, 12345, size - 12345, &equal) && equal == size - 12345,
 	   "compare: a range with itself");
 	ok(!compare(0, size, 0, &equal) && equal == 0, "compare: nothing");
-	ok(refused(compare(0, size - 1, 2, &equal), EINVAL) && equal == 99, "across the end: EINVAL");
+	ok(refused(compare(0, size - 1, 2, &equal), EINVAL) && equal == 99,
+	   "across the end: EINVAL");
 }
 
 static void make_bad(uint64_t sector, unsigned int n)
 {
 	FILE *file = fopen("/sys/block/karrayb0/badblocks", "w");
 
+	ok(file, "the list of bad sectors can be written");
 	fprintf(file, "%llu %u\n", (unsigned long long)sector, n);
 	fclose(file);
 }
@@ -211,7 +213,8 @@ TEST(test_wrong)
 
 	int wo = open(node, O_WRONLY);
 
-	ok(refused(ioctl(wo, KARRAY_IOC_CHECKSUM, &s), EBADF), "checksum: a write-only file: EBADF");
+	ok(refused(ioctl(wo, KARRAY_IOC_CHECKSUM, &s), EBADF),
+	   "checksum: a write-only file: EBADF");
 	ok(refused(ioctl(wo, KARRAY_IOC_COMPARE, &m), EBADF), "compare: likewise");
 	close(wo);
 	ok(refused(ioctl(fd, KARRAY_IOC_FILL, &f), EINVAL), "an unknown flag: EINVAL");

@@ -4,14 +4,13 @@
  * them; and what a hostile program tries.
  *
  * usage: chr_map NODE SIZE
+ *        chr_map NODE SIZE dax		the same with struct pages
  *        chr_map NODE SIZE until-gone	map, say so, and touch until SIGBUS
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,42 +19,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "touch.h"
 #include "unit.h"
 
 #define MIB	(1UL << 20)
 
 static int fd, ro;
+static bool dax;
 static size_t size;
 static const char *node;
-
-static sigjmp_buf jump;
-static int bus_code;
-
-static void on_signal(int signal, siginfo_t *info, void *context)
-{
-	(void)context;
-	bus_code = info->si_code;
-	siglongjmp(jump, signal);
-}
-
-/* The signal that touching @at raises, or 0. cmocka has handlers of its own. */
-static int touch(volatile char *at, bool write)
-{
-	const struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
-	int got;
-
-	sigaction(SIGBUS, &action, NULL);
-	sigaction(SIGSEGV, &action, NULL);
-	got = sigsetjmp(jump, 1);
-
-	if (!got) {
-		if (write)
-			*at = *at + 1;
-		else
-			(void)*at;
-	}
-	return got;
-}
 
 static char *map(int file, size_t len, int prot, int flags, off_t at)
 {
@@ -120,8 +92,12 @@ TEST(test_contents)
 	ok(pwrite(fd, word, MIB, 128 * MIB) == MIB && pread(fd, word, MIB, 128 * MIB) == MIB,
 	   "a mapping as the buffer of read and write");
 
-	ok(madvise(word, len, MADV_DONTNEED) == -1 && errno == EINVAL,
-	   "MADV_DONTNEED is refused, as for all device memory");
+	if (dax)
+		ok(!madvise(word, len, MADV_DONTNEED) && !memcmp(back, word, len),
+		   "MADV_DONTNEED unmaps for a while");
+	else
+		ok(madvise(word, len, MADV_DONTNEED) == -1 && errno == EINVAL,
+		   "MADV_DONTNEED is refused, as for all device memory");
 	other = (void *)map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 64 * MIB);
 	ok(!madvise(other, len, MADV_RANDOM), "MADV_RANDOM");
 	getrusage(RUSAGE_SELF, &before);
@@ -181,6 +157,7 @@ TEST(test_bad_memory)
 	FILE *file = fopen("/sys/block/karrayb0/badblocks", "w");
 	char buf[512] = "";
 
+	ok(file, "the list of bad sectors can be written");
 	fprintf(file, "%lu 1\n", 4096UL * 3 / 512 + 1);
 	fclose(file);
 	ok(touch(p + 4096 * 3, false) == SIGBUS && bus_code == BUS_MCEERR_AR,
@@ -204,7 +181,7 @@ TEST(test_hostile)
 
 	memset(p, 7, len);
 	for (int how = 0; how <= 102; how++)
-		if (how != MADV_DONTFORK)
+		if (how != MADV_DONTFORK && how != MADV_HWPOISON)
 			madvise(p, len, how);
 	ok(*p == 7 && p[len - 1] == 7, "every madvise");
 	for (int flags = 0; flags < 8; flags++)
@@ -220,8 +197,11 @@ TEST(test_hostile)
 	munlockall();
 	mincore(p, MIB, (void *)buf);
 	syscall(SYS_remap_file_pages, p, MIB, 0, 1, 0);
-	ok(syscall(SYS_futex, p, FUTEX_WAKE, 1, NULL, NULL, 0) == -1 && errno == EFAULT,
-	   "a shared futex: EFAULT");
+	if (dax)
+		ok(!syscall(SYS_futex, p, FUTEX_WAKE, 1, NULL, NULL, 0), "a shared futex");
+	else
+		ok(syscall(SYS_futex, p, FUTEX_WAKE, 1, NULL, NULL, 0) == -1 && errno == EFAULT,
+		   "a shared futex: EFAULT");
 	for (const char *const *name = (const char *const []){ "smaps", "numa_maps", "maps",
 	     "clear_refs", NULL }; *name; name++) {
 		snprintf(buf, sizeof(buf), "/proc/self/%s", *name);
@@ -315,7 +295,11 @@ TEST(test_until_gone)
 		usleep(1000);
 	} while (!got);
 	ok(got == SIGBUS, "the mapping is SIGBUS");
-	ok(touch(p + 5 * MIB, false) == SIGBUS && touch(q, false) == SIGBUS, "all of it is");
+	ok(touch(p + 5 * MIB, false) == SIGBUS, "all of it is");
+	/* One mapping after the other is revoked, before the removal is done. */
+	while (!touch(q, false))
+		usleep(1000);
+	ok(touch(q, false) == SIGBUS, "so is the other");
 	while (read(from, buf, sizeof(buf)) > 0)
 		;
 	ok(waitpid(child, &status, 0) == child && !status, "a splice that waited: ENODEV");
@@ -333,7 +317,8 @@ static const struct CMUnitTest tests[] = {
 	{ .name = "loads and stores", .test_func = test_contents },
 	{ .name = "munmap, mprotect, mremap, fork", .test_func = test_changes },
 	{ .name = "bad memory", .test_func = test_bad_memory },
-	{ .name = "every madvise and mbind, and what reads page tables", .test_func = test_hostile },
+	{ .name = "every madvise and mbind, and what reads page tables",
+	  .test_func = test_hostile },
 	{ .name = "faults, mprotect and mremap at once", .test_func = test_race },
 };
 
@@ -353,5 +338,6 @@ int main(int argc, char **argv)
 		perror("chr_map: open");
 		return 2;
 	}
-	return argc > 3 ? run(until_gone) : run(tests);
+	dax = argc > 3 && !strcmp(argv[3], "dax");
+	return argc > 3 && !dax ? run(until_gone) : run(tests);
 }

@@ -45,7 +45,7 @@ static void print_escaped(const char *buf, size_t size)
 int main(int argc, char **argv)
 {
 	const char *path = argc > 1 ? argv[1] : "/dev/karray";
-	const char message[] = "this is a test message";
+	static const char message[] = "this is a test message";
 	char buf[READ_SIZE] = "";
 	bool ok = true;
 	ssize_t n;

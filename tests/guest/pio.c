@@ -105,7 +105,8 @@ int main(int argc, char **argv)
 			times = strtoul(optarg, NULL, 0);
 			break;
 		case 'z':
-			check = zeros = 1;
+			check = 1;
+			zeros = 1;
 			break;
 		default:
 			return 2;

@@ -10,16 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #define TEST(function)	static void function(void **state __attribute__((unused)))
 
-/* A test fails, and ends, where this is not so; the format says what should be. */
+/*
+ * A test fails, and ends, where this is not so; the format says what should be. That
+ * fail_msg() doesn't return is nothing that cmocka tells the compiler.
+ */
 #define ok(good, format, ...) do {						\
-	if (!(good))								\
+	if (!(good)) {								\
 		fail_msg(format " (errno: %s)", ##__VA_ARGS__, strerror(errno));	\
+		abort();							\
+	}									\
 } while (0)
 
 /* Runs an array of struct CMUnitTest; the harness relays what this prints. */

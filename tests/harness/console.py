@@ -28,6 +28,7 @@ PROBLEMS = re.compile(r'''
     | sleeping\ function\ called
     | refcount_t
     | Bad\ page\ state
+    | \bbad\ p(gd|4d|ud|md)\b
     | kmemleak
     | Out\ of\ memory
     ''', re.VERBOSE)

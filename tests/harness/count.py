@@ -7,7 +7,8 @@ import sys
 
 
 class Count:
-    """What a test's output, and its exit status, amount to."""
+    """What a test's output, and its exit status, amount to.  In @failures are the lines of
+    each test point that failed, with the comments around it."""
 
     POINT = re.compile(r'(not )?ok\b\s*(\d*)[^#]*(?:#\s*(SKIP)\S*\s*(.*))?', re.IGNORECASE)
     PLAN = re.compile(r'1\.\.(\d+)\s*(?:#\s*SKIP\S*\s*(.*))?$', re.IGNORECASE)
@@ -15,12 +16,15 @@ class Count:
     def __init__(self, text, status=0):
         self.passed = 0
         self.failed = 0
+        self.failures = []
+        self.failures = []
         self.skips = []         # the reasons
         self.problem = ''       # why the test as a whole cannot be trusted
         self._parse(text.splitlines(), status)
 
     def _parse(self, lines, status):
         plans, numbers = [], []
+        self.failures = self._failures(lines)
         for line in lines:
             if point := self.POINT.match(line):
                 numbers.append(int(point[2] or len(numbers) + 1))
@@ -53,6 +57,20 @@ class Count:
             self.failed += 1
 
 
+    def _failures(self, lines):
+        found, comments, failed = [], [], False
+        for line in lines:
+            if point := self.POINT.match(line):
+                failed = bool(point[1])
+                found += [*comments, line] if failed else []
+                comments = []
+            elif failed:
+                found.append(line)
+            else:
+                comments.append(line)
+        return found
+
+
 def read(path):
     with open(path, encoding='utf-8', errors='replace') as file:
         return file.read()
@@ -60,7 +78,7 @@ def read(path):
 
 def main(paths):
     """Count over the raw outputs @paths (each NAME.tap, its exit status in
-    NAME.status) and print the sum as the last line.  Where CI is true, a skip for
+    NAME.status) and print what failed, and the sum as the last line.  Where CI is true, a skip for
     a reason that is not in skips.allowed is a failure."""
     allowed = [line for line in read(os.path.join(os.path.dirname(__file__), 'skips.allowed')).splitlines()
                if line and not line.startswith('#')]
@@ -74,6 +92,8 @@ def main(paths):
             count = Count('', 255)
         if count.problem:
             print(f'{name}: {count.problem}')
+        for line in count.failures:
+            print(f'{name}: {line}')
         for reason in count.skips:
             if strict and not any(re.search(regex, reason) for regex in allowed):
                 print(f'{name}: unexpected skip: {reason}')

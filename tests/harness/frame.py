@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The frame of a test in a guest: boot, the test, the closing verdict."""
 
+import base64
 import contextlib
+import io
+import os
 import pathlib
 import sys
+import tarfile
 import time
 
 from .console import console_problems
@@ -37,7 +41,7 @@ def mappings(vm):
 
 def unload(vm, patience=5):
     """Unload karray if it is loaded; for a while, busy only means not yet."""
-    deadline = time.monotonic() + patience
+    deadline = vm.deadline(patience)
     while vm.sh('grep -q "^karray " /proc/modules', check=False).rc == 0:
         result = vm.sh('rmmod karray', check=False)
         if result.rc and time.monotonic() > deadline:
@@ -52,6 +56,24 @@ def leaks(vm, mapped_before):
             for line in vm.sh(f'{command} 2>/dev/null', check=False).out.splitlines()]
     left += [f'mapped: {line}' for line in mappings(vm) if line not in mapped_before]
     return left
+
+
+def kmemleak(vm):
+    """Memory that nobody points to any more."""
+    vm.idle(6)      # what is younger is not looked at
+    return vm.sh('echo scan > /sys/kernel/debug/kmemleak; cat /sys/kernel/debug/kmemleak', timeout=120).out
+
+
+def save_coverage(vm):
+    """Leave for scripts/coverage.sh what the module, built for it, has counted."""
+    counts = vm.sh('cd /sys/kernel/debug/gcov 2>/dev/null || exit 0; find . -name "*.gcda" | while read -r f; do '
+                   'to=/tmp/gcov/${f#*/src/}; mkdir -p "${to%/*}"; cat "$f" > "$to"; done; '
+                   'cd /tmp/gcov && tar cz drivers | base64 -w 0').out
+    if counts:
+        into = vm.build / 'coverage' / f'{vm.name}.{time.time_ns()}'
+        into.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(counts))) as tar:
+            tar.extractall(into)
 
 
 def verdict(t, vm, mapped_before, allow):
@@ -82,6 +104,13 @@ def verdict(t, vm, mapped_before, allow):
     no_trouble('karray unloads', lambda: unload(vm))
     no_trouble('karray leaves nothing behind', lambda: leaks(vm, mapped_before))
     no_trouble('the kernel is not tainted by trouble', bad_taint)
+    if os.environ.get('COVERAGE'):
+        save_coverage(vm)
+    if vm.kernel == 'debug':
+        # After its first report, lockdep's silence means nothing.
+        no_trouble('lockdep still watches', lambda: vm.sh("grep 'debug_locks: *0' /proc/lockdep_stats", check=False).out)
+    if vm.kmemleak:
+        no_trouble('no memory leaks', lambda: kmemleak(vm))
     no_trouble('the guest powers off', no_end)
     no_trouble('the console log is clean', lambda: console_problems(vm.console(), allow))
 

@@ -30,6 +30,11 @@ CMDLINE = ('console=ttyS0 panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 
            'audit=0 random.trust_cpu=on no_timer_check tsc=reliable cryptomgr.notests')
 NO_MEMHOTPLUG = 'acpi_no_memhotplug'
 
+# Kernels of scripts/build-debug-kernel.sh take their time, and more memory.
+DEBUG_KERNELS = ('debug', 'kcsan')
+DEBUG_CMDLINE = 'gcov_persist=1 rcupdate.rcu_expedited=1'
+DEBUG_PATIENCE = 10
+
 # ACPI's _OST: what the guest says about a request to eject (source 3).
 OST_EJECT = 3
 OST_SUCCESS = 0
@@ -105,7 +110,7 @@ class Job:
         return self.result
 
     def wait(self, timeout=60, check=False):
-        deadline = time.monotonic() + timeout
+        deadline = self.vm.deadline(timeout)
         pause = 0.005
         while self.poll() is None:
             if time.monotonic() > deadline:
@@ -125,19 +130,34 @@ def kvm_works():
     return bool(re.search(r'^flags\s*:.*\b(vmx|svm)\b', cpuinfo, re.MULTILINE))
 
 
+def shell(cmd):
+    """A command as the agent's guest-exec wants it."""
+    return {'path': '/bin/sh', 'arg': ['-c', cmd],
+            'env': ['PATH=/usr/local/bin:/usr/bin:/usr/sbin', 'HOME=/root']}
+
+
+def escape(path):
+    """A path among the comma-separated properties of an argument for QEMU."""
+    return str(path).replace(',', ',,')
+
+
 class VM:
-    """A guest, with files in build/KERNEL/vm/NAME.
+    """A guest, with files in build/KERNEL/vm/NAME.  Its DIMMs may be larger than the
+    host's memory: they take what is written to.
 
     @name:       of the work directory; one VM of a name at a time
     @kernel:     '6.1', '6.12', ...; by default what KARRAY_KERNEL says
-    @dimms:      (id, size) of each DIMM there at boot
+    @dimms:      (id, size) of each DIMM there at boot; or (id, size, file) where the file
+                 keeps its bytes, also for another VM
     @memhotplug: leave DIMMs to the kernel's own memory hotplug
     @cmdline:    more for the kernel's command line
     @qemu_args:  more for QEMU's
+    @boot_disks: its kernel and its initramfs are also the disks vda and vdb, for kexec
     @trace_log:  where the guest's karray trace goes
     @accel:      QEMU's accelerator; by default what KARRAY_ACCEL says, or KVM where that
                  works, or TCG
     @cpu:        QEMU's model of the CPU
+    @kmemleak:   have the debug kernel look for leaks in the end, which makes it half as fast
     @parallel:   emulate the CPUs side by side, for tests that need races. QEMU before
                  8.1 then loses a kernel's change of its own code now and then: an
                  "int3" oops, or a hang
@@ -145,15 +165,21 @@ class VM:
 
     def __init__(self, name, kernel=None, dimms=(('hp_dimm0', '2G'),), memhotplug=False, cmdline='',
                  smp=2, mem='1G', slots=8, maxmem='32G', qemu_args=(), trace_log=None, parallel=False,
-                 accel=None, cpu=None):
+                 accel=None, cpu=None, boot_disks=False, kmemleak=False):
         self.name = name
         self.kernel = kernel or os.environ.get('KARRAY_KERNEL') or DEFAULT_KERNEL
         self.build = BUILD / self.kernel
         self.dir = self.build / 'vm' / name
+        self.debug = self.kernel in DEBUG_KERNELS
+        self.kmemleak = kmemleak and self.kernel == 'debug'
         self.dimms = list(dimms)
-        self.cmdline = ' '.join(filter(None, [CMDLINE, '' if memhotplug else NO_MEMHOTPLUG, cmdline]))
-        self.smp, self.mem, self.slots, self.maxmem = smp, mem, slots, maxmem
+        self.cmdline = ' '.join(filter(None, [CMDLINE, '' if memhotplug else NO_MEMHOTPLUG,
+                                              DEBUG_CMDLINE if self.debug else '',
+                                              'kmemleak=off' if self.debug and not self.kmemleak else '', cmdline]))
+        self.smp, self.slots, self.maxmem = smp, slots, maxmem
+        self.mem = '2G' if self.debug and mem == '1G' else mem
         self.qemu_args = list(qemu_args)
+        self.boot_disks = boot_disks
         self.trace_log = trace_log or self.dir / 'ftrace.log'
         self.accel = (accel or os.environ.get('KARRAY_ACCEL') or
                       ('kvm' if kvm_works() else
@@ -167,6 +193,11 @@ class VM:
         self._replies = {}          # channel: its replies not yet taken
         self._qmp = self._agent = None
 
+    def deadline(self, timeout):
+        """When what should take at most @timeout seconds with one of Debian's kernels has
+        taken too long."""
+        return time.monotonic() + timeout * (DEBUG_PATIENCE if self.debug else 1)
+
     # Starting and ending ---------------------------------------------------
 
     def _new_backend(self, dimm):
@@ -178,22 +209,23 @@ class VM:
 
     def machine_args(self):
         """The arguments that make the machine, without its connections to the host."""
+        boot = [BUILD / 'kernels' / self.kernel / 'vmlinuz', self.build / 'initramfs.img']
         args = ['-machine', 'q35', '-accel', self.accel, '-cpu', self.cpu,
                 '-smp', str(self.smp), '-m', f'{self.mem},slots={self.slots},maxmem={self.maxmem}',
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
-                '-kernel', str(BUILD / 'kernels' / self.kernel / 'vmlinuz'),
-                '-initrd', str(self.build / 'initramfs.img'),
-                '-device', 'virtio-serial-pci']
-        for dimm, size in self.dimms:
+                '-kernel', str(boot[0]), '-initrd', str(boot[1]), '-device', 'virtio-serial-pci']
+        for dimm, size, *file in self.dimms:
             backend = self._new_backend(dimm)
-            args += ['-object', f'memory-backend-ram,id={backend},size={size}',
+            kind = f'file,share=on,mem-path={escape(file[0])}' if file else 'ram,reserve=off'
+            args += ['-object', f'memory-backend-{kind},id={backend},size={size}',
                      '-device', f'pc-dimm,id={dimm},memdev={backend}']
+        for file in boot if self.boot_disks else ():
+            args += ['-drive', f'if=virtio,format=raw,readonly=on,file={escape(file)}']
         return args + self._trace_args() + self.qemu_args
 
     def _trace_args(self):
         self.trace_log.parent.mkdir(parents=True, exist_ok=True)
-        path = str(self.trace_log).replace(',', ',,')
-        return ['-chardev', f'file,id=trace,path={path}',
+        return ['-chardev', f'file,id=trace,path={escape(self.trace_log)}',
                 '-device', 'virtserialport,chardev=trace,name=karray.trace']
 
     def _spawn_qemu(self, args, **popen_args):
@@ -205,7 +237,7 @@ class VM:
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
 
-    def start(self, timeout=60, tries=3):
+    def start(self, timeout=150, tries=3):
         """Boot, and return when the guest's agent answers. An emulated machine may
         fail to boot by no fault of the guest, and is then given another try."""
         for left in range(tries - 1, -1, -1):
@@ -227,7 +259,7 @@ class VM:
             '-chardev', 'file,id=console,path=console.log', '-serial', 'chardev:console',
             '-chardev', f'socket,id=qmp,fd={fds[0]}', '-mon', 'chardev=qmp,mode=control',
             '-chardev', f'socket,id=agent,fd={fds[1]}',
-            '-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0']
+            '-device', 'virtserialport,id=agent,chardev=agent,name=org.qemu.guest_agent.0']
         with open(self.dir / 'qemu.log', 'wb') as log:
             self._process = self._spawn_qemu(args, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                              pass_fds=fds)
@@ -253,11 +285,27 @@ class VM:
             return
         self._agent.send({'execute': 'guest-exec',
                           'arguments': {'path': 'reboot', 'arg': ['-f']}})
-        deadline = time.monotonic() + timeout
+        deadline = self.deadline(timeout)
         while self._pump(deadline - time.monotonic()):
             if time.monotonic() > deadline:
                 raise VMTimeout(f'the guest did not power off in {timeout} s\n{self._tail()}')
         self._process.wait(max(deadline - time.monotonic(), 1))
+
+    def reboot(self, cmd='reboot -f', timeout=120):
+        """Have the guest begin anew, by a command of its own, in the same QEMU; return when
+        its agent answers again.  Its console log goes on."""
+        since = len(self.events)
+        self.qmp('set-action', reboot='reset')
+        self._agent.send({'execute': 'guest-exec', 'arguments': shell(cmd)})
+        for is_open in (False, True):
+            port = {'id': 'agent', 'open': is_open}
+            event = self.wait_event('VSERPORT_CHANGE', timeout, port.__eq__, since)
+            since = self.events.index(event) + 1
+        self.qmp('set-action', reboot='shutdown')
+        # What is left of the agent from before.
+        self._replies[self._agent].clear()
+        self._agent.data = b''
+        self.agent('guest-sync-delimited', _timeout=timeout, id=2)
 
     def close(self):
         """End QEMU, whatever the guest's state."""
@@ -342,7 +390,7 @@ class VM:
             channel.send(message)
         except OSError:
             self.died()
-        deadline = time.monotonic() + timeout
+        deadline = self.deadline(timeout)
         while True:
             while self._replies[channel]:
                 reply = self._replies[channel].pop(0)
@@ -374,9 +422,7 @@ class VM:
 
     def spawn(self, cmd):
         """Start a shell command in the guest; return its Job."""
-        reply = self.agent('guest-exec', path='/bin/sh', arg=['-c', cmd],
-                           env=['PATH=/usr/local/bin:/usr/bin:/usr/sbin', 'HOME=/root'],
-                           capture_output=True)
+        reply = self.agent('guest-exec', **shell(cmd), capture_output=True)
         return Job(self, cmd, reply['pid'])
 
     def sh(self, cmd, timeout=60, check=True):
@@ -386,7 +432,7 @@ class VM:
 
     def wait(self, condition, timeout=10, what=None):
         """Wait until @condition, a shell command in the guest or a function, is true."""
-        deadline = time.monotonic() + timeout
+        deadline = self.deadline(timeout)
         while True:
             true = condition() if callable(condition) else self.sh(condition, check=False).rc == 0
             if true:
@@ -403,7 +449,7 @@ class VM:
 
     def _wait_any(self, wanted, timeout, since):
         """The first event that is @wanted: names with what must match."""
-        deadline = time.monotonic() + timeout
+        deadline = self.deadline(timeout)
         seen = since
         while True:
             for event in self.events[seen:]:
@@ -422,7 +468,7 @@ class VM:
         sizes = {'M': 20, 'G': 30}
         size = int(size[:-1]) << sizes[size[-1]] if isinstance(size, str) else size
         backend = self._new_backend(dimm)
-        self.qmp('object-add', qom_type='memory-backend-ram', id=backend, size=size)
+        self.qmp('object-add', qom_type='memory-backend-ram', id=backend, size=size, reserve=False)
         try:
             self._call(self._qmp, 'device_add',
                        {'driver': 'pc-dimm', 'id': dimm, 'memdev': backend, **props}, 30)

@@ -24,7 +24,7 @@ from harness import Tap
 
 # What an I/O takes: a karray that reaches every goal.
 GOOD = {'karray-mq': 100, 'karray-bio': 80, 'karray-chr': 50, 'brd': 95, 'pmem': 110,
-        'pmem-dax': 60, 'null_blk': 150, 'zram': 200, 'memcpy': 10}
+        'pmem-dax': 60, 'karray-fsdax': 50, 'pmem-fsdax': 50, 'null_blk': 150, 'zram': 200, 'memcpy': 10}
 GOOD_WALL = {**GOOD, 'karray-mq': 11, 'karray-bio': 11, 'karray-chr': 10}
 RAM = {'mq': 200 << 10, 'bio': 0}
 
@@ -103,10 +103,12 @@ def test_goals(t):
     good = verdicts()
     t.is_([check for check in good if not check.met], [], 'all goals can be reached')
     chr_cases = {check.case for check in good if check.mode == 'chr'}
-    disk_cases = {check.case for check in good} - chr_cases
-    t.is_({(check.case, check.mode) for check in good if check.mode != 'chr'},
+    dax_cases = {check.case for check in good if check.mode == 'fsdax'}
+    disk_cases = {check.case for check in good} - chr_cases - dax_cases
+    t.is_({(check.case, check.mode) for check in good if check.mode not in ('chr', 'fsdax')},
           {(case, mode) for case in disk_cases for mode in ('mq', 'bio')}, 'each of the disk\'s is for both modes')
-    t.is_((len(disk_cases), len(chr_cases)), (6, 4), 'six cases for the disk, four for the char device')
+    t.is_((len(disk_cases), len(chr_cases), len(dax_cases)), (6, 4, 1),
+          'six cases for the disk, four for the char device, one for DAX')
 
     def missed(mode, **changes):
         return {check.goal for check in verdicts(**changes) if check.mode == mode and check.met is False}

@@ -58,7 +58,7 @@ COUNTS = [
 
 
 def count(texts, **env):
-    """What counting these (text, status) says, and its exit status."""
+    """What counting these (text, status) says last, its exit status, and what it says before."""
     with tempfile.TemporaryDirectory() as where:
         paths = []
         for n, (text, status) in enumerate(texts):
@@ -75,7 +75,8 @@ def count(texts, **env):
             os.environ.pop('CI')
             if before is not None:
                 os.environ['CI'] = before
-        return out.getvalue().splitlines()[-1], status
+        *what, total = out.getvalue().replace(f'{where}/', '').splitlines()
+        return total, status, what
 
 
 def test_console(t):
@@ -103,13 +104,15 @@ def test_tap(t):
 
 def test_count(t):
     for text, status, (passed, failed, skipped), what in COUNTS:
-        t.is_(count([(text, status)]),
+        t.is_(count([(text, status)])[:2],
               (f'{passed} passed, {failed} failed, {skipped} skipped',
                1 if failed else 0), f'counted: {what}')
-    t.is_(count([(COUNTS[0][0], 0), (COUNTS[2][0], 1), (COUNTS[3][0], 0)]),
+    t.is_(count([(COUNTS[0][0], 0), (COUNTS[2][0], 1), (COUNTS[3][0], 0)])[:2],
           ('4 passed, 1 failed, 1 skipped', 1), 'counted: the sum of three')
-    t.is_(count([]), ('0 passed, 1 failed, 0 skipped', 1), 'counted: no test at all')
-    t.is_(count([(COUNTS[3][0], 0)], CI='true'), ('1 passed, 1 failed, 0 skipped', 1),
+    t.is_(count([])[:2], ('0 passed, 1 failed, 0 skipped', 1), 'counted: no test at all')
+    t.is_(count([('# a\nok 1\n# b\nnot ok 2 - x\n# c\nok 3\n# d\n1..3\n', 1)])[2],
+          ['0: # b', '0: not ok 2 - x', '0: # c'], 'counted: a failure is shown with what was said about it')
+    t.is_(count([(COUNTS[3][0], 0)], CI='true')[:2], ('1 passed, 1 failed, 0 skipped', 1),
           'counted: in CI a skip that nobody expects has failed')
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Static checks: shellcheck on every shell script, and what commits must not hold."""
+"""What every file must have. The tools are in check.t."""
 
 import os
 import subprocess
@@ -16,22 +16,10 @@ def run(*args):
                           stderr=subprocess.STDOUT)
 
 
-def first_line(name):
-    with open(os.path.join(TOP, name), 'rb') as f:
-        return f.readline()
-
-
 def main(t):
     files = run('git', '-c', 'safe.directory=*', 'ls-files', '-co',
                 '--exclude-standard').stdout.split()
     files = [f for f in files if os.path.isfile(os.path.join(TOP, f))]
-    shell = [f for f in files if b'sh' in first_line(f)
-             and first_line(f).startswith(b'#!')] + ['scripts/lib.sh']
-    t.ok(len(shell) > 5, 'there are shell scripts')
-    for name in sorted(set(shell)):
-        result = run('shellcheck', '-x', '-P', 'SCRIPTDIR', name)
-        t.is_(result.returncode, 0, f'shellcheck {name}', result.stdout)
-
     for name in files:
         if name.endswith(('.c', '.h', '.sh', '.py', '.t')) or name == 'Kbuild':
             with open(os.path.join(TOP, name), encoding='utf-8') as f:

@@ -1,25 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Makes adding a disk fail late, as for lack of memory: the link named "bdi" in sysfs
- * can't be made, as long as this is loaded.
+ * can't be made, as long as this is loaded. With node=1 it is adding the first char node
+ * that fails, three seconds after it can be opened.
  */
+#include <linux/delay.h>
 #include <linux/errno.h>
+#include <linux/kobject.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/ptrace.h>
 #include <linux/string.h>
 
+static bool fail_node;
+module_param_named(node, fail_node, bool, 0444);
+
 /* int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name) */
 static int fail_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
+	struct kobject *kobj = (void *)regs_get_kernel_argument(regs, 0);
 	const char *name = (const char *)regs_get_kernel_argument(regs, 2);
 
-	return strcmp(name, "bdi");	/* not 0: let it go */
+	if (!fail_node)
+		return strcmp(name, "bdi");	/* not 0: let it go */
+	return strcmp(name, "subsystem") || strcmp(kobject_name(kobj), "karray");
 }
 
 static int fail_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	regs_set_return_value(regs, -ENOMEM);
+	if (fail_node)
+		mdelay(3000);
 	return 0;
 }
 
@@ -42,5 +53,5 @@ static void __exit karray_fail_exit(void)
 module_init(karray_fail_init);
 module_exit(karray_fail_exit);
 
-MODULE_DESCRIPTION("karray test: a disk that can't be added");
+MODULE_DESCRIPTION("karray test: a disk, or a char node, that can't be added");
 MODULE_LICENSE("GPL");

@@ -44,7 +44,8 @@ t = Tap()
 # The first MiB will do.
 measure.FILL.options['size'] = '1m'
 
-status, words = bench([INSTRUCTIONS, WALL], patterns='randread-4k-psync trim-64k mmap-* ext4-create')
+status, words = bench([INSTRUCTIONS, WALL], patterns='randread-4k-psync trim-64k mmap-* ext4-create dax-mmap-randread-4k '
+                                           'dax-mmap-write-2m')
 t.is_(status, 0, 'a run succeeds', words)
 rows = json.loads(read('results.json'))
 
@@ -60,6 +61,8 @@ t.is_(devices_of('instructions', 'mmap-fault-2m'), MAPPED, 'page faults: all tha
 t.is_(devices_of('wall', 'mmap-read-1m'), MAPPED, 'loads: likewise')
 t.is_(len(devices_of('wall', 'trim-64k')), 4, 'trim: every device that can')
 t.is_(len(devices_of('wall', 'ext4-create')), 6, 'ext4: every disk')
+for meter in ('instructions', 'wall'):
+    t.is_(devices_of(meter, 'dax-mmap-write-2m'), [('karray', 'fsdax'), ('pmem', 'fsdax')], f'{meter}: DAX: both')
 t.is_([row for row in rows if {column: type(value) for column, value in row.items()} != COLUMNS], [],
       'each row has all columns, of the right kinds')
 t.is_([row for row in rows if min(row['iops'], row['mib_s'], row['ns_per_io']) <= 0], [], 'and figures')

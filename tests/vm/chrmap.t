@@ -11,9 +11,9 @@ KILLED = 'MCE: Killing chr_map:.* due to hardware memory corruption fault'
 
 with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
     vm.sh('insmod /root/karray.ko')
-    t.relay(vm.sh(f'/root/chr_map /dev/karray {512 << 20}', check=False, timeout=120))
+    t.relay(vm.sh(f'/root/chr_map /dev/karray {512 << 20}', check=False, timeout=600))
     t.relay(vm.sh(f'/root/chr_ioctl /dev/karray /dev/karrayb0 {512 << 20} 0x100000000',
-                  check=False, timeout=120))
+                  check=False, timeout=600))
 
     # The same by 32-bit programs.
     rng = random.Random(seed := random.getrandbits(32))
@@ -38,7 +38,7 @@ with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
 
     vm.sh('/root/ring /dev/karray clear; seq 100000 > /run/in;'
           '/root/ring /dev/karray put < /run/in >/dev/null 2>&1 & '
-          '/root/ring /dev/karray take 100000 > /run/out', timeout=120)
+          '/root/ring /dev/karray take 100000 > /run/out', timeout=600)
     t.is_(vm.sh('cmp /run/in /run/out', check=False).rc, 0,
           'the example: 100000 messages through a ring of 32768')
     vm.sh('seq 10 | /root/ring /dev/karray put')
@@ -49,3 +49,14 @@ with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
     t.like(vm.sh('wipefs -qa /dev/karrayb0; mkfs.ext4 -qF /dev/karrayb0; mount /dev/karrayb0 /tmp;'
                  '/root/ring /dev/karray clear; umount /tmp', check=False).err, 'busy',
            'the example: not while the disk is mounted')
+
+    # A node that can't be added, but was found meanwhile by another, made by hand.
+    vm.sh('mknod /run/node c $(tr : " " < /sys/class/karray/karray/dev); '
+          'echo 0 > /sys/bus/karray/devices/karray0/online; insmod /root/karray_fail.ko node=1')
+    early = vm.spawn('exec /root/early_map /run/node > /run/early 2>&1')
+    t.ok(vm.sh('echo 1 > /sys/bus/karray/devices/karray0/online', check=False, timeout=120).rc,
+         "a node that can't be added: the device stays offline")
+    t.is_(early.wait(120).rc, 0, 'who had opened it ends')
+    t.is_(vm.sh('cat /run/early').out.split(), ['mapped', 'SIGBUS'], 'and its mapping did')
+    t.is_(vm.sh('cat /sys/bus/karray/devices/karray0/users').out, '0\n', 'no user is left')
+    vm.sh('rmmod karray_fail; echo 1 > /sys/bus/karray/devices/karray0/online; /root/karray_test')

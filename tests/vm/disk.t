@@ -166,7 +166,6 @@ def counted(vm, command, disk='karrayb0'):
 
 def statistics(t, vm, mode):
     zeros = 'dd if=/dev/zero bs=64k oflag=direct 2>/dev/null'
-    first = 2048 * 512      # byte where the partition begins
     calls = [
         ('reads', 'dd if={} of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null',
          {'reads': 16, 'sectors read': 2048}),

@@ -3,11 +3,13 @@
 """The frame of the guest tests, tested: each kind of trouble in a guest must turn a
 test red, and for the right reason."""
 
+import os
 import subprocess
 import sys
 import time
 
 from harness import Tap
+from harness.vm import DEFAULT_KERNEL
 
 # Name, body, and the failed test points that it must lead to.
 SAMPLES = [
@@ -33,6 +35,10 @@ from harness import guest_test
 with guest_test(name='harness-sample', dimms=[('hp_dimm0', '128M')], allow={allow!r}) as (t, vm):
     {body}
 '''
+
+if os.environ.get('KARRAY_KERNEL') not in (None, DEFAULT_KERNEL):
+    print(f'1..0 # SKIP the frame is the same with every kernel: tested with {DEFAULT_KERNEL}')
+    sys.exit()
 
 t = Tap()
 for name, body, failures in SAMPLES:

@@ -24,7 +24,7 @@ def plug(vm, dimm, size, name):
     vm.wait(f'[ "$(cat {BUS}/{name}/online)" = 1 ]', 20, f'{name} for {dimm}')
 
 
-with guest_test(dimms=[]) as (t, vm):
+with guest_test(dimms=[], kmemleak=True) as (t, vm):
     # Before the module is loaded.
     vm.plug('early', '512M')
     vm.wait('grep -q 15 /sys/bus/acpi/devices/PNP0C80:00/status', 20,

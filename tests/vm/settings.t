@@ -7,7 +7,7 @@ from harness import configure, guest_test, pio
 
 BUS = '/sys/bus/karray/devices'
 DEFAULTS = {'queue_mode': 'mq', 'nr_queues': '0', 'poll_queues': '1', 'queue_depth': '0',
-            'logical_block_size': '512', 'read_only': '0'}
+            'logical_block_size': '512', 'read_only': '0', 'dax': '0'}
 
 # What is where: each is a command with %s for the disk.
 SEEN = {
@@ -26,6 +26,7 @@ SEEN = {
     'getro': 'blockdev --getro /dev/%s',
     'RO': 'lsblk -dno RO /dev/%s',
     'size': 'blockdev --getsize64 /dev/%s',
+    'dax': 'cat /sys/block/%s/queue/dax',
 }
 
 # Settings, and what is to be seen of them on a machine with two CPUs.
@@ -33,7 +34,7 @@ EFFECTS = [
     ({}, {'mq': '0 1 2', 'cpus': '0', 'nr_tags': '256 256 256', 'io_poll': '1',
           'scheduler': '[none] mq-deadline', 'logical': '512', 'physical': '4096', 'getss': '512',
           'getpbsz': '4096', 'LOG-SEC': '512', 'PHY-SEC': '4096', 'ro': '0', 'getro': '0', 'RO': '0',
-          'size': str(256 << 20)}),
+          'size': str(256 << 20), 'dax': '0'}),
     ({'queue_mode': 'bio'}, {'mq': '', 'nr_tags': '', 'io_poll': '0', 'logical': '512',
                              'size': str(256 << 20)}),
     ({'nr_queues': 1}, {'mq': '0 1', 'cpus': '0, 1'}),
@@ -50,6 +51,7 @@ EFFECTS = [
       for size in (1024, 2048, 4096) for mode in ('mq', 'bio')),
     *(({'read_only': 1, 'queue_mode': mode}, {'ro': '1', 'getro': '1', 'RO': '1'})
       for mode in ('mq', 'bio')),
+    *(({'dax': 1, 'queue_mode': mode}, {'dax': '1', 'size': str(256 << 20)}) for mode in ('mq', 'bio')),
 ]
 
 # What is wrong, and what the log must say of it.
@@ -67,6 +69,7 @@ WRONG = [
     ('logical_block_size', '8192', 'logical_block_size=8192 is not 512, 1024, 2048 or 4096'),
     ('read_only', '2', 'read_only=2 is not 0 or 1'),
     ('read_only', 'yes', 'read_only=yes is not 0 or 1'),
+    ('dax', '2', 'dax=2 is not 0 or 1'),
 ]
 
 
@@ -98,7 +101,7 @@ def refused(t, vm, name, value, says, error):
     t.is_(after, before, f'{name}={value}: nothing changed')
 
 
-with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M')]) as (t, vm):
+with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M')], kmemleak=True) as (t, vm):
     vm.sh('insmod /root/karray.ko')
     for device in ('karray0', 'karray1'):
         t.is_(settings(vm, device), DEFAULTS, f'{device}: defaults')
@@ -128,7 +131,7 @@ with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M')]) as (t, vm):
     # Refusals.
     configure(vm, **DEFAULTS)
     for name, value in {'queue_mode': 'bio', 'nr_queues': 1, 'poll_queues': 2, 'queue_depth': 16,
-                        'logical_block_size': 4096, 'read_only': 1}.items():
+                        'logical_block_size': 4096, 'read_only': 1, 'dax': 1}.items():
         refused(t, vm, name, value, f'{name} can be changed only while the device is offline', 'busy')
     vm.sh(f'echo 0 > {BUS}/karray0/online')
     for name, value, says in WRONG:
@@ -156,7 +159,7 @@ with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M')]) as (t, vm):
     vm.sh('dd if=/dev/urandom of=/run/random bs=1M count=16 2>/dev/null;'
           'cat /run/random > /dev/karrayb0; blockdev --flushbufs /dev/karrayb0')
     sums = set()
-    for changes in ({}, {'queue_mode': 'bio'}, {'logical_block_size': 4096}, {'read_only': 1}, {}):
+    for changes in ({}, {'queue_mode': 'bio'}, {'logical_block_size': 4096}, {'read_only': 1}, {'dax': 1}, {}):
         configure(vm, **DEFAULTS | changes)
         sums |= set(vm.sh('for f in /dev/karray /dev/karrayb0; do head -c 20M $f | sha256sum; done').out.split())
     sums.discard('-')
@@ -171,7 +174,7 @@ with guest_test(dimms=[('hp_dimm0', '256M'), ('hp_dimm1', '256M')]) as (t, vm):
 
     # Module parameters, for every device, also one that comes later.
     params = {'queue_mode': 'bio', 'nr_queues': '1', 'poll_queues': '2', 'queue_depth': '64',
-              'logical_block_size': '2048', 'read_only': '1'}
+              'logical_block_size': '2048', 'read_only': '1', 'dax': '1'}
     vm.sh(f'rmmod karray; insmod /root/karray.ko {say(params)}')
     t.is_(identity(), names, 'a reload does not change its name')
     vm.plug('late', '256M')

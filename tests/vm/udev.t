@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """udev's links to the disks and their partitions, by our rule beside Debian's own."""
 
-from harness import guest_test
+from harness import guest_test, start_udev
 
 UUID = '0a1b2c3d-1111-2222-3333-444455556666'
 PART_UUID = '7e57ab1e-aaaa-bbbb-cccc-ddddeeeeffff'
@@ -19,10 +19,8 @@ def links(vm):
 
 
 with guest_test(dimms=[('hp_dimm0', '256M')]) as (t, vm):
-    vm.sh('echo disk:x:6: >> /etc/group; mkdir -p /mnt; ln -s /usr/bin/udevadm /run/systemd-udevd;'
-          '/run/systemd-udevd --daemon')
-    vm.wait('udevadm control --ping', 20)
-    vm.sh('insmod /root/karray.ko')
+    start_udev(vm)
+    vm.sh('insmod /root/karray.ko; mkdir -p /mnt')
     disk = {f'by-id/{ID}': 'karrayb0'}
     t.is_(links(vm), disk, 'the disk has its name by address and slot')
     t.is_(vm.sh('stat -c %G /dev/karrayb0').out.strip(), 'disk', 'and belongs to the group disk')
