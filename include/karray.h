@@ -305,6 +305,23 @@ static inline void karray_acpi_exit(void)
 }
 #endif
 
+/* Machine checks, in a file of its own */
+
+void karray_memory_error(u64 start, u64 len);
+
+#ifdef CONFIG_X86_MCE
+void karray_mce_init(void);
+void karray_mce_exit(void);
+#else
+static inline void karray_mce_init(void)
+{
+}
+
+static inline void karray_mce_exit(void)
+{
+}
+#endif
+
 /* Memory with struct pages, in a file of its own */
 
 /* What they take, in bytes of System RAM. */

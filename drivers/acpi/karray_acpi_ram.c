@@ -26,6 +26,7 @@
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -344,7 +345,6 @@ static void karray_ram_detach(struct acpi_device *adev);
 
 static struct acpi_scan_handler karray_ram_handler = {
 	.detach		= karray_ram_detach,
-	.hotplug	= { .enabled = true },
 };
 
 static void karray_ram_set_handler(struct acpi_device *adev,
@@ -377,6 +377,8 @@ static void karray_ram_seize(struct karray_ram *ram)
 	ram->witness = NULL;
 
 	acpi_scan_lock_acquire();
+	/* One switch for all DIMMs, in /sys/firmware/acpi/hotplug. */
+	karray_ram_handler.hotplug.enabled = adev->handler->hotplug.enabled;
 	acpi_bus_trim(adev);
 	if (adev->flags.power_manageable)
 		acpi_device_set_power(adev, ACPI_STATE_D0);
@@ -388,6 +390,7 @@ static void karray_ram_seize(struct karray_ram *ram)
 static int karray_ram_release(struct karray_ram *ram)
 {
 	struct acpi_device *adev = ram->adev;
+	sigset_t most, old;
 	bool done;
 
 	acpi_scan_lock_acquire();
@@ -398,7 +401,11 @@ static int karray_ram_release(struct karray_ram *ram)
 	if (!done)
 		return -ENOMEM;
 
+	/* A signal that is pending would keep a block from changing its zone. */
+	siginitsetinv(&most, sigmask(SIGKILL));
+	sigprocmask(SIG_BLOCK, &most, &old);
 	karray_ram_restore_blocks(adev, ram->blocks);
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	karray_ram_free_blocks(ram->blocks);
 	ram->blocks = NULL;
 	karray_ram_set_witness(ram);
@@ -432,6 +439,33 @@ static bool karray_ram_is_whole(const struct karray_ram *ram,
 }
 
 /*
+ * A page that the kernel has found to be bad, or 0. Its block can't get online again
+ * once it is offline, if it has to stay after all (-EHWPOISON); and where a machine check
+ * took the page out of the direct mapping, that hole outlives the memory's removal, and
+ * would be met by whoever gets the page after the DIMM was given back.
+ */
+static unsigned long karray_ram_bad_pfn(const struct karray_ram_blocks *blocks)
+{
+	unsigned long nr = PHYS_PFN(memory_block_size_bytes());
+	unsigned int i;
+
+	for (i = 0; i < blocks->nr; i++) {
+		unsigned long pfn = karray_ram_first_pfn(blocks->block[i].dev);
+		unsigned long end = pfn + nr;
+
+		for (; pfn < end; pfn++) {
+			struct page *page = pfn_to_online_page(pfn);
+
+			if (page && PageHWPoison(page))
+				return pfn;
+			if (!(pfn % PAGES_PER_SECTION))
+				cond_resched();
+		}
+	}
+	return 0;
+}
+
+/*
  * The blocks of a DIMM that can be taken. The memory hotplug also believes to have what it
  * couldn't add, since it was there before, or somebody else's. Such a DIMM has fewer
  * blocks, and to have its memory removed would be a BUG() in the kernel.
@@ -443,6 +477,7 @@ karray_ram_takeable_blocks(const struct karray_ram *ram,
 			   char why[KARRAY_WHY_LEN])
 {
 	struct karray_ram_blocks *blocks;
+	unsigned long pfn;
 
 	if (!ram || karray_ram_has_left(ram)) {
 		scnprintf(why, KARRAY_WHY_LEN, "the DIMM has left");
@@ -458,6 +493,13 @@ karray_ram_takeable_blocks(const struct karray_ram *ram,
 		scnprintf(why, KARRAY_WHY_LEN,
 			  "the kernel's memory hotplug doesn't have all of the DIMM");
 		return ERR_PTR(-EOPNOTSUPP);
+	}
+	pfn = karray_ram_bad_pfn(blocks);
+	if (pfn) {
+		karray_ram_free_blocks(blocks);
+		scnprintf(why, KARRAY_WHY_LEN, "its page at 0x%llx is bad memory",
+			  (u64)PFN_PHYS(pfn));
+		return ERR_PTR(-EHWPOISON);
 	}
 	return blocks;
 }
@@ -512,9 +554,17 @@ static int karray_ram_give_back(struct karray_dev *kdev)
 				dev_name(&other->dev));
 			return -EBUSY;
 		}
+		/* Before it was zeroed nobody has read it to find any. */
+		if (!other->must_zero && karray_mem_has_bad(other)) {
+			dev_err(&kdev->dev,
+				"can't be given back: %s has bad sectors, write them first\n",
+				dev_name(&other->dev));
+			return -EBUSY;
+		}
 	}
 
-	ret = karray_bring_offline(kdev);
+	/* Not for nothing: a pending signal ends that, where there is one. */
+	ret = was_online ? karray_bring_offline(kdev) : 0;
 	if (ret)
 		return ret;
 	ret = karray_ram_release(ram);
@@ -718,9 +768,14 @@ static struct notifier_block karray_ram_nb = {
 static int karray_ram_end(void *unused)
 {
 	struct karray_ram *ram, *next;
+	unsigned int i;
 
 	karray_ram_ended = true;
 	list_for_each_entry_safe(ram, next, &karray_ram_list, node) {
+		for (i = 0; ram->dimm && i < ram->dimm->nr; i++)
+			if (karray_mem_has_bad(ram->dimm->kdev[i]))
+				dev_warn(&ram->dimm->kdev[i]->dev,
+					 "bad sectors become System RAM\n");
 		/* Nobody uses the memory any more. */
 		karray_acpi_free_dimm(ram->dimm);
 		ram->dimm = NULL;

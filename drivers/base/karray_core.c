@@ -685,17 +685,20 @@ static ssize_t state_store(struct device *dev, struct device_attribute *attr,
 	}
 	wish.state = ret;
 
-	/* Waiting is for user space, which may be asked for this file to go. */
-	if (kdev->ram_ops) {
-		ret = karray_hotplug_call(karray_fulfil, &wish);
-	} else if (wish.state == KARRAY_SYSTEM_RAM) {
+	if (!kdev->ram_ops && wish.state == KARRAY_SYSTEM_RAM) {
 		dev_err(dev, "%s is not from System RAM\n", kdev->origin);
-		ret = -EOPNOTSUPP;
-	} else if (wish.state == KARRAY_ONLINE) {
-		ret = karray_bring_online(kdev);
-	} else {
-		ret = karray_bring_offline(kdev);
+		return -EOPNOTSUPP;
 	}
+
+	/*
+	 * Who ejects hardware has the lock from the question whether it may go until it
+	 * has gone. Waiting is for user space, which may be asked for this file to go.
+	 */
+	ret = -EOPNOTSUPP;
+	if (kdev->ram_ops || dev_fwnode(dev))
+		ret = karray_hotplug_call(karray_fulfil, &wish);
+	if (ret == -EOPNOTSUPP && !kdev->ram_ops)
+		ret = karray_fulfil(&wish);
 	return ret ?: count;
 }
 static DEVICE_ATTR_RW(state);
@@ -814,6 +817,40 @@ static int karray_meets(struct device *dev, const void *range)
 	       b->start <= a->start + (a->size - 1);
 }
 
+/* What of a device's memory is in the range is bad; it may be neither or both. */
+static int karray_note_error(struct device *dev, void *data)
+{
+	struct karray_dev *kdev = to_karray_dev(dev);
+	const struct karray_range *bad = data;
+	u64 start, end;
+
+	/* System RAM is the kernel's own to look after. */
+	if (!karray_meets(dev, bad) ||
+	    READ_ONCE(kdev->state) == KARRAY_SYSTEM_RAM)
+		return 0;
+	start = max_t(u64, bad->start, kdev->range.start);
+	end = min_t(u64, bad->start + bad->size,
+		    kdev->range.start + kdev->range.size);
+	karray_mem_failed(kdev, start - kdev->range.start, end - start);
+	return 0;
+}
+
+/**
+ * karray_memory_error - the machine has found out that memory is bad
+ * @start: physical address
+ * @len: bytes, at least 1
+ *
+ * The devices whose memory it is note it, whether online or not.
+ *
+ * Context: process context, may sleep; the bus is there.
+ */
+void karray_memory_error(u64 start, u64 len)
+{
+	struct karray_range bad = { .start = start, .size = len };
+
+	bus_for_each_dev(&karray_bus, NULL, &bad, karray_note_error);
+}
+
 /* Puts a device on the bus, unless one is there that has a part of its memory. */
 static int karray_add(struct karray_dev *kdev)
 {
@@ -835,6 +872,8 @@ static int karray_add(struct karray_dev *kdev)
 		 * core takes the fwnode away, and would not ask it before an eject.
 		 */
 		if (!ret && has_fwnode && !dev_fwnode(&kdev->dev)) {
+			/* Somebody may have brought it online by now. */
+			karray_kill(kdev);
 			device_del(&kdev->dev);
 			ret = -ENOMEM;
 		}
@@ -1032,6 +1071,7 @@ static int __init karray_init(void)
 			goto out_exit;
 	}
 	karray_hotplug_init();
+	karray_mce_init();
 
 	/*
 	 * Last, and no reason to fail: the disk of a device that was created here
@@ -1060,6 +1100,7 @@ static void __exit karray_exit(void)
 	trace_karray_exit(atomic_read(&karray_nr_devices));
 	karray_region_exit();
 	karray_acpi_exit();
+	karray_mce_exit();
 	karray_hotplug_exit();
 
 	/*

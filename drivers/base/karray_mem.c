@@ -35,23 +35,6 @@ void karray_mem_poisoned(struct karray_dev *kdev, u64 pos)
 			    (u64)kdev->range.start + pos, pos >> SECTOR_SHIFT);
 }
 
-/**
- * karray_mem_failed - note that the kernel has found pages to be bad
- * @kdev: the device
- * @pos: offset, bytes
- * @len: bytes, whole pages
- *
- * Context: any.
- */
-void karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len)
-{
-	badblocks_set(&kdev->bad, pos >> SECTOR_SHIFT, len >> SECTOR_SHIFT, 1);
-	dev_err_ratelimited(&kdev->dev,
-			    "memory error at 0x%llx: sectors %llu to %llu are bad until they are written\n",
-			    (u64)kdev->range.start + pos, pos >> SECTOR_SHIFT,
-			    ((pos + len) >> SECTOR_SHIFT) - 1);
-}
-
 /*
  * Is there a bad one among @n sectors from @first on? Then the first is at @bad, and
  * at least @len of them are bad.
@@ -71,6 +54,39 @@ static bool karray_mem_find_bad(struct karray_dev *kdev, u64 first, int n,
 		found = badblocks_check(&kdev->bad, first, n, bad, len);
 	} while (read_seqretry(&kdev->bad.lock, seq));
 	return found;
+}
+
+/**
+ * karray_mem_failed - note that memory has been found to be bad
+ * @kdev: the device
+ * @pos: offset, bytes
+ * @len: bytes, at least 1
+ *
+ * What is on the list already isn't put there again: on 6.1 it can lose sectors of ranges
+ * that overlap.
+ *
+ * Context: any.
+ */
+void karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len)
+{
+	u64 first = pos >> SECTOR_SHIFT;
+	u64 last = (pos + len - 1) >> SECTOR_SHIFT;
+	bool news = false;
+	sector_t bad;
+	u64 sector;
+	int run;
+
+	for (sector = first; sector <= last; sector++) {
+		if (karray_mem_find_bad(kdev, sector, 1, &bad, &run))
+			continue;
+		badblocks_set(&kdev->bad, sector, 1, 1);
+		news = true;
+	}
+	if (!news)
+		return;
+	dev_err_ratelimited(&kdev->dev,
+			    "memory error at 0x%llx: sectors %llu to %llu are bad until they are written\n",
+			    (u64)kdev->range.start + pos, first, last);
 }
 
 /* Offset of the first bad byte in sectors @first to @last, or U64_MAX. */

@@ -260,15 +260,14 @@ static bool karray_dax_revoke_all(struct karray_dev *kdev, bool forget)
 }
 
 /*
- * Until no file has any of the memory, or nobody has the disk open: a file system keeps
- * it open until its files have forgotten all.
+ * Until no file has any of the memory.
  */
 static void karray_dax_forget(struct karray_dev *kdev)
 {
 	unsigned int rounds = 0;
 	bool quiet = false;
 
-	while (karray_has_users(kdev)) {
+	for (;;) {
 		if (karray_dax_revoke_all(kdev, true)) {
 			/* Files that are on their way out do it by themselves. */
 			quiet = false;
@@ -276,7 +275,7 @@ static void karray_dax_forget(struct karray_dev *kdev)
 				dev_warn(&kdev->dev,
 					 "waiting for files that still have some of the memory, or for their file systems to be unmounted\n");
 			msleep(20);
-		} else if (!quiet) {
+		} else if (!quiet && karray_has_users(kdev)) {
 			/* Again, for late faults, see karray_dax_revoke(). */
 			quiet = true;
 			synchronize_rcu_tasks();
@@ -298,15 +297,15 @@ static void karray_dax_revoke(struct karray_dev *kdev)
 		dev_notice(&kdev->dev, "pinned pages that removal waits for: %lu\n",
 			   pinned);
 	kill_dax(kdev->dax_dev);
-	if (karray_has_users(kdev)) {
-		/*
-		 * A page fault that was let through before may still be on its way to
-		 * where its page is known to the file. It seldom sleeps there, and so
-		 * most have arrived then; karray_dax_forget() looks for the others.
-		 */
+	/*
+	 * A page fault that was let through before may still be on its way to where its
+	 * page is known to the file. It seldom sleeps there, and so most have arrived
+	 * then; karray_dax_forget() looks for the others.
+	 */
+	if (karray_has_users(kdev))
 		synchronize_rcu_tasks();
-		karray_dax_revoke_all(kdev, false);
-	}
+	/* Also where nobody has the disk open: device mapper may have let go of it below a mount. */
+	karray_dax_revoke_all(kdev, false);
 	/* Before the disk goes: a file system that ends then must not find any. */
 	karray_pages_wait(kdev);
 }

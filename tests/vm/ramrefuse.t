@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """System RAM that can't be taken, though nothing is in its way: of a DIMM that is just
-leaving, and of DIMMs that the memory hotplug believes to have as a whole, and hasn't.
-And blocks that describe themselves, which can."""
+leaving, of DIMMs that the memory hotplug believes to have as a whole, and hasn't, and
+where memory is bad; which can't be given back, either. Blocks that describe themselves
+can. What is interrupted leaves all blocks in their zones."""
 
 from harness import BUS, Tap, guest_test
 
@@ -15,9 +16,8 @@ def listed(vm, last):
             'a DIMM that is online')
 
 
-def refused(t, vm, what):
+def refused(t, vm, what, why="the kernel's memory hotplug doesn't have all of the DIMM"):
     """Neither the dry run nor the real one does it, and both say why."""
-    why = "the kernel's memory hotplug doesn't have all of the DIMM"
     t.is_(vm.sh(f'cat {BUS}/karray0/takeable').out, f'no: {why}\n', f'{what}: the dry run says no')
     result = vm.sh('/root/system_ram.sh take karray0', check=False)
     t.is_((result.rc, result.err), (1, f'karray karray0: stays System RAM: {why}\n'), f'{what}: refused')
@@ -88,7 +88,44 @@ with guest_test('ramrefuse_memmap', dimms=[], memhotplug=True,
     t.is_(vm.sh(f'cat {BUS}/karray0/takeable').out, 'yes\n', 'a block that describes itself: can be taken')
     for state in ('online', 'system-ram'):
         t.is_(vm.sh(f'echo {state} > {BUS}/karray0/state', check=False, timeout=120).rc, 0, f'becomes {state}')
+
+    vm.sh(f'echo online > {BUS}/karray0/state; echo "8 1" > /sys/block/karrayb0/badblocks', timeout=120)
+    t.ok(vm.sh(f'dmesg -c > /dev/null; echo system-ram > {BUS}/karray0/state', check=False).rc,
+         'with a bad sector it can not be given back')
+    t.like(vm.sh('dmesg').out, "can't be given back: karray0 has bad sectors, write them first", 'and the log says why')
+    t.is_(vm.sh(f'cat {BUS}/karray0/state').out, 'online\n', 'it stays online')
+    t.is_(vm.sh(f'/root/pio w /dev/karray 4096 512; echo system-ram > {BUS}/karray0/state', check=False, timeout=60).rc,
+          0, 'but when that was written')
     vm.unplug('hp_dimm0')
     t.is_(vm.unplug_result('hp_dimm0', 60), 'deleted', 'and leaves')
+
+    # A block with a bad page would not get online again, if it had to.
+    vm.plug('hp_dimm1', '256M', slot=0)
+    listed(vm, 33)
+    vm.sh(f'echo 0x10c000000 > {MEMORY}/hard_offline_page')
+    refused(t, vm, 'a bad page', 'its page at 0x10c000000 is bad memory')
+    t.is_(vm.sh(f'cat {MEMORY}/memory32/state {MEMORY}/memory33/state').out, 'online\nonline\n', 'a bad page: all is online')
+
+# Onlined by hand into another zone than the kernel would choose by itself.
+with guest_test('ramrefuse_zone', dimms=[], memhotplug=True, cmdline='memhp_default_state=offline', tap=t) as (t, vm):
+    vm.plug('hp_dimm0', '512M', slot=0)
+    vm.wait(f'[ -e {MEMORY}/memory35/state ]', 60, 'a DIMM')
+    vm.sh(f'set -e; for n in 35 34 33 32; do echo online_movable > {MEMORY}/memory$n/state; done;'
+          f'echo online > {MEMORY}/auto_online_blocks')
+    zones = vm.sh(f'cat {MEMORY}/memory3[2-5]/valid_zones').out
+    t.is_(zones, 'Movable\n' * 4, 'all blocks are movable')
+    vm.sh('insmod /root/karray.ko')
+    # In the middle of its zeroing, sooner or later.
+    interrupted = vm.sh('for ms in $(seq 20 20 1000); do '
+                        f'timeout -s INT $(printf 0.%03d $((ms % 1000))) sh -c "echo online > {BUS}/karray0/state"; '
+                        f'echo system-ram > {BUS}/karray0/state; '
+                        'dmesg | grep -q "zeroing was interrupted" && exit 0; done; exit 1', check=False, timeout=300)
+    t.is_(interrupted.rc, 0, 'its zeroing is interrupted')
+    t.is_(vm.sh(f'cat {BUS}/karray0/state').out, 'system-ram\n', 'which gives it back')
+    t.is_(vm.sh(f'cat {MEMORY}/memory3[2-5]/state').out, 'online\n' * 4, 'all blocks are online')
+    # But where the kernel has put something unmovable in the short time that it could.
+    left = vm.sh('dmesg | grep "not as before" | grep -v "error -16"', check=False).out
+    movable = vm.sh(f'cat {MEMORY}/memory3[2-5]/valid_zones').out.count('Movable')
+    t.ok(not left and movable, f'and in their zone, {movable} of 4', left)
 
 raise SystemExit(t.done())
