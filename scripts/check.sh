@@ -191,9 +191,11 @@ check_fanalyzer() {
 		in_parallel 1 gcc -O1 -fanalyzer "${cflags[@]}" -c -o /dev/null 2>&1 | none
 }
 
-# Those that take a plain file for the memory run as well, and do what they should.
+# Those that take a plain file for the memory run as well, and do what they should. The
+# sanitizers' library wants to be the first.
 sanitized_runs() {
 	local dir=$work/sanitizers file=$work/sanitizers/memory
+	unset LD_PRELOAD
 	truncate -s 4M "$file"
 	"$dir/pio" w "$file" 4096 65536 && "$dir/pio" -c r "$file" 4096 65536 &&
 		"$dir/touch_file" -w "$file" 0 4095 1048576 &&

@@ -30,6 +30,7 @@ int main(int argc, char **argv)
 	}
 	*(volatile char *)p = 1;
 	puts("mapped");
+	fflush(stdout);
 	do {
 		signal = touch(p, true);
 	} while (!signal);

@@ -2,7 +2,7 @@
 /*
  * Makes adding a disk fail late, as for lack of memory: the link named "bdi" in sysfs
  * can't be made, as long as this is loaded. With node=1 it is adding the first char node
- * that fails, three seconds after it can be opened.
+ * that fails, after it can be opened: when "go" is set, or after ten seconds.
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
@@ -14,6 +14,8 @@
 
 static bool fail_node;
 module_param_named(node, fail_node, bool, 0444);
+static bool go;
+module_param(go, bool, 0644);
 
 /* int sysfs_create_link(struct kobject *kobj, struct kobject *target, const char *name) */
 static int fail_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
@@ -28,9 +30,11 @@ static int fail_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 
 static int fail_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
+	int ms;
+
 	regs_set_return_value(regs, -ENOMEM);
-	if (fail_node)
-		mdelay(3000);
+	for (ms = 0; fail_node && !READ_ONCE(go) && ms < 10000; ms++)
+		mdelay(1);
 	return 0;
 }
 

@@ -9,22 +9,24 @@ from harness import guest_test
 # What the kernel says of a program that touches bad memory.
 KILLED = 'MCE: Killing chr_map:.* due to hardware memory corruption fault'
 
-with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
+SIZE = 128 << 20
+
+with guest_test(dimms=[('hp_dimm0', '128M')], allow=[KILLED]) as (t, vm):
     vm.sh('insmod /root/karray.ko')
-    t.relay(vm.sh(f'/root/chr_map /dev/karray {512 << 20}', check=False, timeout=600))
-    t.relay(vm.sh(f'/root/chr_ioctl /dev/karray /dev/karrayb0 {512 << 20} 0x100000000',
+    t.relay(vm.sh(f'/root/chr_map /dev/karray {SIZE}', check=False, timeout=600))
+    t.relay(vm.sh(f'/root/chr_ioctl /dev/karray /dev/karrayb0 {SIZE} 0x100000000',
                   check=False, timeout=600))
 
     # The same by 32-bit programs.
     rng = random.Random(seed := random.getrandbits(32))
     t.diag(f'seed {seed}')
     vm.sh('cd /sys/block/karrayb0; echo 8 2 > badblocks; echo 4096 100 > badblocks')
-    wrong = ('1 0xffffffffffffffff 1', '0xffffffffffffffff 2 1', '536870912 1 1')
-    for what in ['info', '42', '43', '0x8040da01', 'bad 0 0x20000000 16', 'bad 0 0x20000000 0',
+    wrong = ('1 0xffffffffffffffff 1', '0xffffffffffffffff 2 1', f'{SIZE} 1 1')
+    for what in ['info', '42', '43', '0x8040da01', f'bad 0 {SIZE} 16', f'bad 0 {SIZE} 0',
                  'bad 5000 1 16',
                  *(f'{kind} {args}' for kind in ('fill', 'checksum', 'compare', 'bad')
                    for args in wrong),
-                 *(f'{rng.choice(("fill", "checksum", "compare"))} {rng.randrange(1 << 29)}'
+                 *(f'{rng.choice(("fill", "checksum", "compare"))} {rng.randrange(SIZE)}'
                    f' {rng.randrange(1 << 24)} {rng.randrange(1 << 16)}' for _ in range(40))]:
         two = [vm.sh(f'/root/{program} /dev/karray {what}', check=False)
                for program in ('ioctl', 'ioctl32')]
@@ -54,8 +56,10 @@ with guest_test(dimms=[('hp_dimm0', '512M')], allow=[KILLED]) as (t, vm):
     vm.sh('mknod /run/node c $(tr : " " < /sys/class/karray/karray/dev); '
           'echo 0 > /sys/bus/karray/devices/karray0/online; insmod /root/karray_fail.ko node=1')
     early = vm.spawn('exec /root/early_map /run/node > /run/early 2>&1')
-    t.ok(vm.sh('echo 1 > /sys/bus/karray/devices/karray0/online', check=False, timeout=120).rc,
-         "a node that can't be added: the device stays offline")
+    online = vm.spawn('echo 1 > /sys/bus/karray/devices/karray0/online')
+    vm.wait('grep -q mapped /run/early', 60, 'the node to be mapped')
+    vm.sh('echo 1 > /sys/module/karray_fail/parameters/go')
+    t.ok(online.wait(60).rc, "a node that can't be added: the device stays offline")
     t.is_(early.wait(120).rc, 0, 'who had opened it ends')
     t.is_(vm.sh('cat /run/early').out.split(), ['mapped', 'SIGBUS'], 'and its mapping did')
     t.is_(vm.sh('cat /sys/bus/karray/devices/karray0/users').out, '0\n', 'no user is left')
