@@ -4,7 +4,8 @@
 # Fetches Debian's kernel VERSION, its modules and its headers into
 # build/kernels/VERSION, without root and without installing anything:
 #
-#   vmlinuz    the kernel to boot
+#   vmlinuz    the kernel as Debian has it
+#   vmlinux    the same, unpacked, to boot
 #   headers    what to give make as KDIR=
 #   modules    /lib/modules/RELEASE, with modules.dep
 #   release    the release as uname -r prints it
@@ -48,6 +49,7 @@ unpack() {
 		"$headers/Makefile"
 
 	ln -s "boot/vmlinuz-$release" "$dir/vmlinuz"
+	unpack_kernel "$dir/vmlinuz" >"$dir/vmlinux"
 	ln -s "usr/src/linux-headers-$release" "$dir/headers"
 	ln -s "lib/modules/$release" "$dir/modules"
 	depmod -b "$dir" "$release"
@@ -87,7 +89,7 @@ fetch() {
 }
 
 select_kernels "$@"
-ensure_packages kmod xz-utils
+ensure_packages kmod xz-utils zstd
 for version in "${versions[@]}"; do
 	if kernel_metapackage "$version" >/dev/null; then
 		fetch "$version"

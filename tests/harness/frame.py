@@ -12,11 +12,12 @@ import time
 
 from .console import console_problems
 from .tap import Tap
-from .vm import VM
+from .vm import VM, VMDied
 
 # Taint bits that show trouble: W (warned), D (died), B (bad page).  An out-of-tree
 # module always sets O, and E where modules are signed.
 BAD_TAINT = 1 << 9 | 1 << 7 | 1 << 5
+FORCED_RMMOD = 1 << 3
 
 # Where karray could be left behind.  Each command should print nothing.
 LEAKS = (
@@ -82,10 +83,12 @@ def verdict(t, vm, mapped_before, allow):
         """@trouble is a function that returns what is wrong: nothing, if all is well."""
         try:
             found = trouble()
+        except VMDied:
+            t.fail(what, 'the guest is gone')
         except Exception:   # pylint: disable=broad-except
             t.exception(what)
         else:
-            t.ok(not found, what, found if isinstance(found, str) else '\n'.join(found))
+            t.ok(not found, what, '\n'.join(found) if isinstance(found, list) else found)
 
     def no_answer():
         return '' if vm.sh('echo here').out == 'here\n' else 'it does not'
@@ -93,6 +96,12 @@ def verdict(t, vm, mapped_before, allow):
     def bad_taint():
         taint = int(vm.sh('cat /proc/sys/kernel/tainted').out)
         return f'tainted is {taint}' if taint & BAD_TAINT else ''
+
+    def no_lockdep():
+        """After its first report lockdep's silence means nothing. Nor does it say any more
+        where a module was removed by force."""
+        return vm.sh("grep 'debug_locks: *0' /proc/lockdep_stats && "
+                     f'[ $(($(cat /proc/sys/kernel/tainted) & {FORCED_RMMOD})) = 0 ]', check=False).rc == 0
 
     def no_end():
         if not vm.alive():
@@ -107,8 +116,7 @@ def verdict(t, vm, mapped_before, allow):
     if os.environ.get('COVERAGE'):
         save_coverage(vm)
     if vm.kernel == 'debug':
-        # After its first report, lockdep's silence means nothing.
-        no_trouble('lockdep still watches', lambda: vm.sh("grep 'debug_locks: *0' /proc/lockdep_stats", check=False).out)
+        no_trouble('lockdep still watches', no_lockdep)
     if vm.kmemleak:
         no_trouble('no memory leaks', lambda: kmemleak(vm))
     no_trouble('the guest powers off', no_end)

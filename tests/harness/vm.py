@@ -160,7 +160,8 @@ class VM:
     @kmemleak:   have the debug kernel look for leaks in the end, which makes it half as fast
     @parallel:   emulate the CPUs side by side, for tests that need races. QEMU before
                  8.1 then loses a kernel's change of its own code now and then: an
-                 "int3" oops, or a hang
+                 "int3" oops, or a hang. And after a cmpxchg16b it has been seen to have
+                 RAX for EFLAGS: a double fault. So there is none
     """
 
     def __init__(self, name, kernel=None, dimms=(('hp_dimm0', '2G'),), memhotplug=False, cmdline='',
@@ -184,7 +185,7 @@ class VM:
         self.accel = (accel or os.environ.get('KARRAY_ACCEL') or
                       ('kvm' if kvm_works() else
                        f'tcg,thread={"multi" if parallel else "single"}'))
-        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else 'max')
+        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else 'max,-cx16' if parallel else 'max')
         self.events = []
         self._backends = {}         # DIMM: its memory backend
         self._backend_count = 0
@@ -209,17 +210,17 @@ class VM:
 
     def machine_args(self):
         """The arguments that make the machine, without its connections to the host."""
-        boot = [BUILD / 'kernels' / self.kernel / 'vmlinuz', self.build / 'initramfs.img']
+        kernel, initrd = BUILD / 'kernels' / self.kernel, self.build / 'initramfs.img'
         args = ['-machine', 'q35', '-accel', self.accel, '-cpu', self.cpu,
                 '-smp', str(self.smp), '-m', f'{self.mem},slots={self.slots},maxmem={self.maxmem}',
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
-                '-kernel', str(boot[0]), '-initrd', str(boot[1]), '-device', 'virtio-serial-pci']
+                '-kernel', str(kernel / 'vmlinux'), '-initrd', str(initrd), '-device', 'virtio-serial-pci']
         for dimm, size, *file in self.dimms:
             backend = self._new_backend(dimm)
             kind = f'file,share=on,mem-path={escape(file[0])}' if file else 'ram,reserve=off'
             args += ['-object', f'memory-backend-{kind},id={backend},size={size}',
                      '-device', f'pc-dimm,id={dimm},memdev={backend}']
-        for file in boot if self.boot_disks else ():
+        for file in (kernel / 'vmlinuz', initrd) if self.boot_disks else ():
             args += ['-drive', f'if=virtio,format=raw,readonly=on,file={escape(file)}']
         return args + self._trace_args() + self.qemu_args
 
