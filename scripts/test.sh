@@ -3,10 +3,11 @@
 #
 # The test suite: tests/host/*.t once, tests/vm/*.t in guests with each kernel.
 #
-# usage: test.sh [TEST...]
+# usage: test.sh [--short] [TEST...]
 #
 # TEST is the name or path of a test to run only that. KERNEL names the kernels, '6.1
-# 6.12' unless said; debug and kcsan are those of build-debug-kernel.sh, which are slow.
+# 6.12' unless said; debug and kcsan are those of build-debug-kernel.sh, which are slow:
+# with --short they run only the tests that tests/short lists for them.
 # Raw outputs go to build/VERSION/results and build/host/results; the last line counts
 # the test points.
 
@@ -16,13 +17,16 @@
 results=()
 failed=0
 
-# Sets $tests to those of the directory tests/$1 that are to run.
+# Sets $tests to those of the directory tests/$1 that are to run, with the kernel $2.
 choose() {
-	local name
+	local names=("${only[@]}") name
 	tests=("$TOP/tests/$1"/*.t)
-	[ ${#only[@]} -gt 0 ] || return 0
+	if [ ${#names[@]} = 0 ] && [ -n "$short" ]; then
+		read -ra names < <(sed -n "s/^${2-}: *//p" "$TOP/tests/short") || true
+	fi
+	[ ${#names[@]} -gt 0 ] || return 0
 	tests=()
-	for name in "${only[@]}"; do
+	for name in "${names[@]}"; do
 		[ ! -e "$TOP/tests/$1/$name.t" ] || tests+=("$TOP/tests/$1/$name.t")
 	done
 }
@@ -42,6 +46,11 @@ case " $* " in
 	sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
 	exit ;;
 esac
+short=
+if [ "${1-}" = --short ]; then
+	short=1
+	shift
+fi
 only=("${@##*/}")
 only=("${only[@]%.t}")
 for name in "${only[@]}"; do
@@ -65,9 +74,9 @@ if [ ${#tests[@]} -gt 0 ] && [ ${#debians[@]} -gt 0 ]; then
 	run "$BUILD/host/results"
 fi
 
-choose vm
 for version in "${versions[@]}"; do
-	[ ${#tests[@]} -gt 0 ] || break
+	choose vm "$version"
+	[ ${#tests[@]} -gt 0 ] || continue
 	begin=$SECONDS
 	build_guest "$version"
 	step "Tests with kernel $version"

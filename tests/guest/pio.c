@@ -39,9 +39,39 @@ static uint64_t word(uint64_t index, uint64_t key)
 	return x ^ x >> 29;
 }
 
-static unsigned char byte(uint64_t offset, uint64_t key)
+/* The file's bytes from @offset on. */
+static void contents(unsigned char *into, uint64_t offset, size_t len, uint64_t key)
 {
-	return word(offset / 8, key) >> offset % 8 * 8;
+	while (len) {
+		uint64_t bytes = word(offset / 8, key) >> offset % 8 * 8;
+		size_t some = 8 - offset % 8;
+
+		if (some > len)
+			some = len;
+		memcpy(into, &bytes, some);
+		into += some;
+		offset += some;
+		len -= some;
+	}
+}
+
+/* How many bytes are as they should be, up to the first that isn't. */
+static size_t same(const unsigned char *buf, uint64_t offset, size_t len, uint64_t key, int zeros)
+{
+	unsigned char want[4096] = { 0 };
+	size_t at, some, i;
+
+	for (at = 0; at < len; at += some) {
+		some = len - at < sizeof(want) ? len - at : sizeof(want);
+		if (!zeros)
+			contents(want, offset + at, some, key);
+		if (memcmp(buf + at, want, some)) {
+			for (i = 0; buf[at + i] == want[i]; i++)
+				;
+			return at + i;
+		}
+	}
+	return len;
 }
 
 static unsigned char *alloc(size_t size)
@@ -131,8 +161,8 @@ int main(int argc, char **argv)
 	buf += behind;
 	vec.iov_base = buf;
 	memset(buf, 0xee, vec.iov_len);
-	for (i = 0; write && i < vec.iov_len; i++)
-		buf[i] = byte(offset + i, key);
+	if (write)
+		contents(buf, offset, vec.iov_len, key);
 
 	for (i = 0; i < times; i++) {
 		ret = write ? pwritev2(fd, &vec, 1, offset, rw_flags) :
@@ -149,11 +179,10 @@ int main(int argc, char **argv)
 		printf(", then ");
 		print(ret);
 	}
-	for (i = 0; check && ret > 0 && i < (size_t)ret; i++) {
-		if (buf[i] != (zeros ? 0 : byte(offset + i, key))) {
+	if (check && ret > 0) {
+		i = same(buf, offset, ret, key, zeros);
+		if (i < (size_t)ret)
 			printf(", differs at %llu", (unsigned long long)offset + i);
-			break;
-		}
 	}
 	putchar('\n');
 	return 0;

@@ -5,12 +5,12 @@ that joins the two.  Python's standard library is all that it needs."""
 from .console import console_problems
 from .frame import guest_test
 from .karray import (BUS, KEEPERS, Load, bad_sectors, configure, fill, follow, free_memory,
-                     load_keepers, mark_bad, memory_cost, pio, plug, recipe, start_udev, survived,
-                     try_pio)
+                     load_keepers, mark_bad, memory_cost, pairings, pio, plug, recipe, start_udev,
+                     survived, try_pio)
 from .tap import Tap
 from .vm import BUILD, VM, GuestError, VMDied, VMTimeout
 
 __all__ = ['BUILD', 'BUS', 'GuestError', 'KEEPERS', 'Load', 'Tap', 'VM', 'VMDied', 'VMTimeout',
            'bad_sectors', 'configure', 'console_problems', 'fill', 'follow', 'free_memory',
-           'guest_test', 'load_keepers', 'mark_bad', 'memory_cost', 'pio', 'plug', 'recipe',
+           'guest_test', 'load_keepers', 'mark_bad', 'memory_cost', 'pairings', 'pio', 'plug', 'recipe',
            'start_udev', 'survived', 'try_pio']

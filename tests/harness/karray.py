@@ -2,9 +2,12 @@
 """What many tests do with karray's devices in a guest."""
 
 import collections
+import os
 import pathlib
 import re
 import statistics
+
+from .vm import DEFAULT_KERNEL
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / 'docs'
 BUS = '/sys/bus/karray/devices'
@@ -41,33 +44,41 @@ def mark_bad(vm, *ranges):
     vm.sh('set -e; ' + ''.join(f'echo "{r}" > {BADBLOCKS}; ' for r in ranges))
 
 
+def pairings(vm, modes, kinds):
+    """Pairs of a mode and a kind, half of those that there are: all modes, all kinds, and
+    with the other kernels the other half. With KARRAY_TEST_LONG=1 all."""
+    half = int(vm.kernel == DEFAULT_KERNEL)
+    return [(mode, kind) for i, mode in enumerate(modes) for j, kind in enumerate(kinds)
+            if (i + j) % 2 == half or os.environ.get('KARRAY_TEST_LONG') == '1']
+
+
 def bad_sectors(vm):
     """The disk's list of bad sectors, "SECTOR COUNT" each."""
     return vm.sh(f'cat {BADBLOCKS}').out.splitlines()
 
 
 # A DIMM, and as much memory that is set aside, for tests of what becomes of contents.
-KEEPERS = {'dimms': [('hp_dimm0', '256M')], 'mem': '3G', 'cmdline': 'memmap=256M$0x100000000'}
+KEEPERS = {'dimms': [('hp_dimm0', '64M')], 'mem': '3G', 'cmdline': 'memmap=64M$0x100000000'}
 
 
 def load_keepers(t, vm, what):
     """Load karray for KEEPERS; the devices' numbers."""
-    vm.sh('insmod /root/karray.ko region=256M@0x100000000')
+    vm.sh('insmod /root/karray.ko region=64M@0x100000000')
     t.is_(vm.sh(f'cat {BUS}/*/serial').out.split(), ['140000000-0x00', '100000000-region'],
           f'{what}: a DIMM and a region')
     return 0, 1
 
 
 def _sum(vm, n):
-    return vm.sh(f'/root/ioctl /dev/karray{n or ""} checksum 0 {256 << 20} 0', timeout=120).out.strip()
+    return vm.sh(f'/root/ioctl /dev/karray{n or ""} checksum 0 {64 << 20} 0', timeout=120).out.strip()
 
 
 def fill(vm, n):
-    """Put a file system with a file in one half of a device of 256 MiB, and random bytes in
+    """Put a file system with a file in one half of a device of 64 MiB, and random bytes in
     the other; their checksums, for survived()."""
-    vm.sh(f'set -e; mkfs.ext4 -qF /dev/karrayb{n} 128M; mount /dev/karrayb{n} /mnt;'
+    vm.sh(f'set -e; mkfs.ext4 -qF /dev/karrayb{n} 32M; mount /dev/karrayb{n} /mnt;'
           'head -c 4M /dev/urandom > /mnt/file; sha256sum < /mnt/file > /run/sum; umount /mnt;'
-          'head -c 32M /dev/urandom > /run/random; for at in 128 160 192 224; do '
+          'head -c 8M /dev/urandom > /run/random; for at in 32 40 48 56; do '
           f'dd if=/run/random of=/dev/karray{n or ""} bs=1M seek=$at 2>/dev/null; done; rm /run/random',
           timeout=300)
     return _sum(vm, n), vm.sh('cat /run/sum').out

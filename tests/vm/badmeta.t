@@ -6,7 +6,7 @@ read, goes on with the rest, and can be unmounted; writing the sectors mends it.
 
 import re
 
-from harness import bad_sectors, configure, guest_test, mark_bad
+from harness import bad_sectors, configure, guest_test, mark_bad, pairings
 
 DISK = '/dev/karrayb0'
 MKFS = {'ext4': 'mkfs.ext4 -qF -b 4096', 'xfs': 'mkfs.xfs -qf'}
@@ -74,17 +74,16 @@ def bad(t, vm, what, kind, sectors, command):
 
 with guest_test(dimms=[('hp_dimm0', '320M')]) as (t, vm):
     vm.sh('insmod /root/karray.ko; mkdir -p /mnt')
-    for mode in ('mq', 'bio'):
+    for mode, kind in pairings(vm, ('mq', 'bio'), MKFS):
         configure(vm, queue_mode=mode)
-        for kind in MKFS:
-            what = f'{mode}: {kind}'
-            vm.sh(f'wipefs -qa {DISK}; {MKFS[kind]} {DISK}; mount {DISK} /mnt; mkdir /mnt/dir /mnt/other;'
-                  'for dir in /mnt/other /mnt/dir; do for i in $(seq 300); do echo $i > $dir/file$i; done; done;'
-                  f'sync; umount /mnt; mount {DISK} /mnt', timeout=300)
-            bad(t, vm, f'{what}: a directory', kind, directory_sectors(vm, kind, 'dir'), 'ls /mnt/dir')
-            bad(t, vm, f'{what}: an inode', kind, inode_sectors(vm, kind, 'dir/file150'), 'stat /mnt/dir/file150')
-            vm.sh('umount /mnt')
-            # What ext4 has met is noted in the superblock, for the next check.
-            vm.sh(f'[ {kind} = xfs ] || e2fsck -fp {DISK}', check=False, timeout=300)
-            result = vm.sh(f'{FSCK[kind]} {DISK} 2>&1', check=False, timeout=300)
-            t.is_(result.rc, 0, f'{what}: nothing is wrong with it', result.out)
+        what = f'{mode}: {kind}'
+        vm.sh(f'wipefs -qa {DISK}; {MKFS[kind]} {DISK}; mount {DISK} /mnt; mkdir /mnt/dir /mnt/other;'
+              'for dir in /mnt/other /mnt/dir; do for i in $(seq 300); do echo $i > $dir/file$i; done; done;'
+              f'sync; umount /mnt; mount {DISK} /mnt', timeout=300)
+        bad(t, vm, f'{what}: a directory', kind, directory_sectors(vm, kind, 'dir'), 'ls /mnt/dir')
+        bad(t, vm, f'{what}: an inode', kind, inode_sectors(vm, kind, 'dir/file150'), 'stat /mnt/dir/file150')
+        vm.sh('umount /mnt')
+        # What ext4 has met is noted in the superblock, for the next check.
+        vm.sh(f'[ {kind} = xfs ] || e2fsck -fp {DISK}', check=False, timeout=300)
+        result = vm.sh(f'{FSCK[kind]} {DISK} 2>&1', check=False, timeout=300)
+        t.is_(result.rc, 0, f'{what}: nothing is wrong with it', result.out)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-from harness import BUS, Tap, bad_sectors, configure, guest_test, mark_bad, try_pio
+from harness import BUS, Tap, bad_sectors, configure, guest_test, mark_bad, pairings, try_pio
 
 DISK, CHR, OTHER = '/dev/karrayb0', '/dev/karray', '/dev/karrayb1'
 EVENTS = '/sys/kernel/tracing/instances/dax'
@@ -138,11 +138,10 @@ with guest_test(tap=tap, dimms=[('hp_dimm0', '1G'), ('hp_dimm1', '256M')], allow
     configure(vm, dax=1)
     t.is_(vm.sh('cat /sys/block/karrayb0/queue/dax').out.strip(), '1', 'the disk has DAX')
     t.is_(vm.sh('cat /sys/block/karrayb1/queue/dax').out.strip(), '0', 'the other has not')
-    for mode in ('mq', 'bio'):
+    for mode, kind in pairings(vm, ('mq', 'bio'), MKFS):
         configure(vm, queue_mode=mode)
-        for kind in MKFS:
-            file_system(t, vm, mode, kind)
-            bad_memory(t, vm, mode, kind)
+        file_system(t, vm, mode, kind)
+        bad_memory(t, vm, mode, kind)
     vm.sh(f'rmdir {EVENTS}')
 
 sys.exit(tap.done())

@@ -5,7 +5,7 @@ files are revoked, and no page is gone while somebody holds it."""
 
 import sys
 
-from harness import BUS, Tap, configure, guest_test
+from harness import BUS, Tap, configure, guest_test, pairings
 
 DRIVER = '/sys/bus/acpi/drivers/karray'
 DISK, CHR, OTHER = '/dev/karrayb0', '/dev/karray', '/dev/karrayb1'
@@ -137,9 +137,8 @@ with guest_test(tap=tap, dimms=[('hp_dimm0', '512M'), ('hp_dimm1', '512M')], par
     relay_gone(t, vm, job)
 
     shared(t, vm)
-    for mode in ('mq', 'bio'):
-        for kind in MKFS:
-            pull(t, vm, mode, kind)
+    for mode, kind in pairings(vm, ('mq', 'bio'), MKFS):
+        pull(t, vm, mode, kind)
 
     vm.sh(f'cd {BUS}/karray0; echo 0 > online; echo 1 > dax; echo 1 > online')
     vm.unplug('hp_dimm0')

@@ -44,11 +44,11 @@ def zeroing(t, vm, mode):
     """What is zeroed, and what is beside it."""
     kib, mib = 1 << 10, 1 << 20
     for what, call, where, length in (
-            ('discard', f'blkdiscard -f -o {mib} -l {20 * mib}', mib, 20 * mib),
+            ('discard', f'blkdiscard -f -o {mib} -l {5 * mib}', mib, 5 * mib),
             ('discard of a block', 'blkdiscard -f -o 4608 -l 512', 4608, 512),
             ('discard in pieces', f'echo {mib} > {QUEUE}/discard_max_bytes; blkdiscard -f -o 512 -l {4 * mib}',
              512, 4 * mib),
-            ('write zeroes', f'blkdiscard -f -z -o {mib} -l {20 * mib}', mib, 20 * mib),
+            ('write zeroes', f'blkdiscard -f -z -o {mib} -l {5 * mib}', mib, 5 * mib),
             ('write zeroes of a block', 'blkdiscard -f -z -o 4608 -l 512', 4608, 512),
             ('fallocate: zero', f'fallocate -z -o {64 * kib} -l {mib}', 64 * kib, mib),
             ('fallocate: punch', f'fallocate -p -o {64 * kib} -l {4 * kib}', 64 * kib, 4 * kib)):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Data compared from end to end by endtoend.c: writers by every way that there is to the
-memory, and readers by every way at the same time. KARRAY_SECONDS (3) is for each of the six
+memory, and readers by every way at the same time. KARRAY_SECONDS (1) is for each of the six
 runs."""
 
 import os
@@ -10,7 +10,7 @@ import re
 
 from harness import configure, guest_test
 
-SECONDS = int(os.environ.get('KARRAY_SECONDS', 3))
+SECONDS = int(os.environ.get('KARRAY_SECONDS', 1))
 SEED = int(os.environ.get('KARRAY_SEED') or random.randrange(1 << 32))
 
 DISK, CHR = '/dev/karrayb0', '/dev/karray'

@@ -10,7 +10,7 @@ with guest_test(dimms=[('hp_dimm0', '1G')]) as (t, vm):
     def use(mkfs, dev, check):
         vm.sh(f'wipefs -qa {dev}; {mkfs} {dev}', timeout=120)
         vm.sh(f'mount {dev} /mnt')
-        vm.sh('dd if=/dev/urandom of=/mnt/random bs=1M count=48 2>/dev/null;'
+        vm.sh('dd if=/dev/urandom of=/mnt/random bs=1M count=16 2>/dev/null;'
               'cp -a /bin/busybox /mnt; for i in $(seq 200); do '
               'echo $i > /mnt/file$i; done')
         want = vm.sh('cd /mnt && sha256sum random busybox file*').out

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Large logical blocks, and read-only devices: with file systems, in both modes."""
 
-from harness import configure, guest_test, mark_bad, try_pio
+from harness import configure, guest_test, mark_bad, pairings, try_pio
 
 DISK, CHR = '/dev/karrayb0', '/dev/karray'
 MKFS = {'ext4': 'mkfs.ext4 -qF', 'xfs': 'mkfs.xfs -qf'}
@@ -27,6 +27,11 @@ WRITERS = [
     ('the char node', f'dd if=/dev/zero of={CHR} bs=4k count=1'),
     ('the char node, to read and write', f'exec 3<>{CHR}'),
 ]
+
+
+def made(vm, mode):
+    """The file systems to try in a mode, and how they are made."""
+    return [(fs, MKFS[fs]) for each, fs in pairings(vm, ('mq', 'bio'), MKFS) if each == mode]
 
 
 def blocks_of_4k(t, vm, mode):
@@ -59,7 +64,7 @@ def blocks_of_4k(t, vm, mode):
 
     t.like(vm.sh(f'mkfs.ext4 -qF -b 1024 {DISK}', check=False).err, 'too small for device',
            f'{what}: no file system with smaller blocks')
-    for fs, mkfs in MKFS.items():
+    for fs, mkfs in made(vm, mode):
         vm.sh(f'{mkfs} {DISK} && mount {DISK} /mnt && cp /bin/busybox /mnt/file && '
               'dd if=/dev/urandom of=/mnt/direct bs=4k count=500 oflag=direct 2>/dev/null')
         want = vm.sh('cd /mnt; sha256sum file direct').out
@@ -99,7 +104,7 @@ def read_only(t, vm, mode):
     t.is_(vm.sh(f'head -c 64M {CHR} | sha256sum').out, before, f'{what}: not a byte has changed')
 
     configure(vm, read_only=0)
-    for fs, mkfs in MKFS.items():
+    for fs, mkfs in made(vm, mode):
         configure(vm, 'karray1', queue_mode=mode, read_only=0)
         vm.sh(f'{mkfs} {DISK}; mount {DISK} /mnt; cp /bin/busybox /mnt; sync; cat {CHR} > /dev/karray1;'
               'umount /mnt')

@@ -15,12 +15,12 @@ BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
 tap = Tap()
 
 with tempfile.TemporaryDirectory(dir=BUILD) as where:
-    machine = KEEPERS | {'dimms': [('hp_dimm0', '256M', f'{where}/dimm,0')]}
+    machine = KEEPERS | {'dimms': [('hp_dimm0', '64M', f'{where}/dimm,0')]}
 
     with guest_test(tap=tap, **machine) as (t, vm):
         want = {n: fill(vm, n) for n in load_keepers(t, vm, 'first')}
         vm.sh(f'set -e; for n in 0 1; do cd {BUS}/devices/karray$n; echo 0 > online; echo 1 > online; done;'
-              f'echo karray1 > {BUS}/delete; echo 256M@0x100000000 > {BUS}/create; rmmod karray')
+              f'echo karray1 > {BUS}/delete; echo 64M@0x100000000 > {BUS}/create; rmmod karray')
         for n in load_keepers(t, vm, 'offline, delete, unload'):
             survived(t, vm, n, want[n], 'offline, delete, unload')
 

@@ -3,9 +3,10 @@
 """Memory that can't be read, by karray_poison.c: what becomes of such errors under the
 disk, the char node and file systems; and of file systems over bad sectors."""
 
-from harness import bad_sectors, configure, guest_test, mark_bad, pio, try_pio
+from harness import bad_sectors, configure, guest_test, mark_bad, pairings, pio, try_pio
 
 DISK, CHR = '/dev/karrayb0', '/dev/karray'
+FILE_SYSTEMS = [('ext4', 'mkfs.ext4 -qF', 'e2fsck -fn'), ('xfs', 'mkfs.xfs -qf', 'xfs_repair -n')]
 POISON = '/sys/module/karray_poison/parameters'
 
 
@@ -110,6 +111,7 @@ with guest_test(dimms=[('hp_dimm0', '320M')]) as (t, vm):
     for mode in ('mq', 'bio'):
         configure(vm, queue_mode=mode)
         by_error(t, vm, mode)
-        file_system(t, vm, mode, 'mkfs.ext4 -qF', 'e2fsck -fn', by_error=mode == 'mq')
-        file_system(t, vm, mode, 'mkfs.xfs -qf', 'xfs_repair -n', by_error=mode == 'bio')
+    for mode, (kind, mkfs, check) in pairings(vm, ('mq', 'bio'), FILE_SYSTEMS):
+        configure(vm, queue_mode=mode)
+        file_system(t, vm, mode, mkfs, check, by_error=(mode == 'mq') == (kind == 'ext4'))
     vm.sh('rmmod karray_poison')

@@ -109,7 +109,7 @@ with guest_test(dimms=[('hp_dimm0', '128M')], mem='3G', cmdline=CMDLINE) as (t, 
         t.is_(pio(vm, *(f'-k {n} w /dev/karray{n} {where}' for where in ends),
                   *(f'-c -k {n} r /dev/karrayb{n} {where}' for where in ends)),
               [str(4 * MIB)] * 4, f'{sort}: the same bytes by both devices, up to the ends')
-        vm.sh(f'mkfs.ext4 -qF /dev/karrayb{n}; mount /dev/karrayb{n} /mnt; head -c 32M /dev/urandom > /mnt/file;'
+        vm.sh(f'mkfs.ext4 -qF /dev/karrayb{n}; mount /dev/karrayb{n} /mnt; head -c 8M /dev/urandom > /mnt/file;'
               'sha256sum /mnt/file > /run/sum; umount /mnt')
         t.is_(vm.sh(f'mount /dev/karrayb{n} /mnt; sha256sum -c /run/sum; umount /mnt; e2fsck -fn /dev/karrayb{n}',
                     check=False).rc, 0, f'{sort}: a file system')

@@ -7,9 +7,9 @@ from harness import guest_test
 ONLINE = '/sys/bus/karray/devices/karray0/online'
 SUM = 'sha256sum < /dev/karray'
 
-with guest_test(dimms=[('hp_dimm0', '256M')], kmemleak=True) as (t, vm):
+with guest_test(dimms=[('hp_dimm0', '64M')], kmemleak=True) as (t, vm):
     vm.sh('insmod /root/karray.ko')
-    vm.sh('dd if=/dev/urandom of=/dev/karray bs=1M count=256 2>/dev/null',
+    vm.sh('dd if=/dev/urandom of=/dev/karray bs=1M count=64 2>/dev/null',
           timeout=120)
     want = vm.sh(SUM, timeout=120).out
 
