@@ -16,8 +16,8 @@
  *    disk forbids.
  *  - Memory that goes, or can't be read, is SIGBUS.
  *  - One puts, and one takes: for more they would need a lock among them.
- *  - There are no shared futexes in such memory (no mutex or condition that waits):
- *    who has nothing to do looks again after a while.
+ *  - Without the setting dax there are no shared futexes in such memory (no mutex or
+ *    condition that waits): who has nothing to do looks again after a while.
  *  - Between the processes, C's atomics do. What the disk's page cache holds of these
  *    bytes they don't see: see "msync" in linux/karray.h.
  */

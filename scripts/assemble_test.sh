@@ -10,6 +10,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 guest=$TOP/tests/guest
 sources=("$guest"/*.c "$TOP"/examples/*.c)

@@ -10,10 +10,17 @@
 select_kernels "${KERNEL:-${KERNELS##* }}"
 [ ${#versions[@]} = 1 ] || die "one kernel, please: ${KERNELS// / or }"
 
-ensure_packages qemu-system-x86 python3 gnuplot-nox
+[ ${#debians[@]} = 1 ] || die "the others that it's compared with need one of Debian's kernels: ${KERNELS// / or }"
+
+ensure_packages python3
+export KARRAY_KERNEL=${versions[0]} PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TOP/tests:$TOP/scripts
+python3 -m bench --check "$@"
 case " $* " in
-*' -h '* | *' --help '* | *' --report '* | *' --docs '*) ;;
-*)	build_guest "${versions[0]}" ;;
+*' -h '* | *' --help '*)
+	exit ;;
+*' --report '* | *' --docs '*)
+	ensure_packages gnuplot-nox ;;
+*)	ensure_packages qemu-system-x86 gnuplot-nox
+	build_guest "${versions[0]}" ;;
 esac
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TOP/tests:$TOP/scripts exec \
-	python3 -m bench --kernel "${versions[0]}" "$@"
+exec python3 -m bench "$@"

@@ -16,6 +16,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 fragments=$TOP/scripts/kernel
 source=$BUILD/source/6.12
@@ -25,8 +26,8 @@ tree=$BUILD/kernel-build	# one at a time, and gone when it's in the cache
 # those parts are that karray's memory and objects are handed to: it's much faster so.
 # A variable of make's that is given to it has precedence over those of makefiles.
 sanitized() {
-	case $1 in
 	# shellcheck disable=SC2016
+	case $1 in
 	debug)	echo 'KASAN_SANITIZE=$(if $(filter block drivers/acpi drivers/base drivers/dax mm,$(obj)),y,n)' ;;
 	kcsan)	echo KCSAN_SANITIZE=n ;;
 	esac
@@ -106,6 +107,9 @@ make_kernel() {
 		build "$name" "$into"
 	fi
 	mkdir -p "$BUILD/kernels"
+	# What was made for another kernel of this name may be newer than this one.
+	[ "$(readlink "$BUILD/kernels/$version")" = "$into" ] ||
+		rm -rf "$BUILD/$version"/{src,kmod,modules.cpio}
 	ln -sfn "$into" "$BUILD/kernels/$name"
 }
 

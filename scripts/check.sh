@@ -18,6 +18,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 tools=(gcc clang sparse analyzer coccinelle checkpatch fanalyzer sanitizers
        shellcheck pyflakes codespell)
@@ -246,21 +247,20 @@ prepare() {
 	mkdir -p "$work"
 }
 
-if [ "${1-}" = --help ] || [ "${1-}" = -h ]; then
-	sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
-	exit
-elif [ "${1-}" = --list ]; then
+if [ "${1-}" = --list ]; then
 	printf '%s\n' "${tools[@]}"
 	exit
 fi
+for tool; do
+	[[ " ${tools[*]} --prepare " == *" $tool "* ]] ||
+		die "unknown tool '$tool', the known ones are: ${tools[*]}"
+done
 select_kernels ${KERNEL:+"$KERNEL"}
 # The others have Debian's source, and no more to tell.
 versions=("${debians[@]}")
+[ ${#versions[@]} -gt 0 ] || die "KERNEL='$KERNEL' has none of Debian's kernels: $KERNELS"
 prepare
 [ "${1-}" != --prepare ] || exit 0
-for tool; do
-	[[ " ${tools[*]} " == *" $tool "* ]] || die "unknown tool '$tool', the known ones are: ${tools[*]}"
-done
 [ $# -gt 0 ] || set -- "${tools[@]}"
 
 cd "$TOP"

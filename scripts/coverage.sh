@@ -10,6 +10,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 dir=$BUILD/debug/coverage
 src=$BUILD/debug/src
@@ -48,7 +49,7 @@ report() {
 
 ensure_packages lcov gcc
 # Counts of other sources would be taken for those of these.
-sum=$(cd "$TOP" && cat Kbuild drivers/*/* include/*.h | sha256sum)
+sum=$(cd "$TOP" && sources | xargs cat | sha256sum)
 [ "$(cat "$dir/of" 2>/dev/null)" = "$sum" ] || rm -rf "$dir"
 mkdir -p "$dir"
 echo "$sum" >"$dir/of"

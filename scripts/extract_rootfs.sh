@@ -9,6 +9,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 packages=(
 	bash busybox-static coreutils dash grep sed ncurses-base

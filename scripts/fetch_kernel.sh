@@ -16,6 +16,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 # The packages that PACKAGE depends on, by the names in apt's lists.
 depends() {
@@ -69,7 +70,7 @@ fetch() {
 			return
 		fi
 		die "apt does not know $meta or its headers: are bookworm and" \
-		    "bookworm-security (for 6.12) in /etc/apt/sources.list?"
+		    "bookworm-security (for 6.12) among apt's sources?"
 	fi
 	debs=$(deb_names "${packages[@]}")
 	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$debs" ] && [ "$stamp" -nt "$0" ]; then

@@ -9,6 +9,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 # A third of the source is tables of graphics cards' registers, of use to nobody here.
 unwanted='linux-source-*/drivers/gpu/drm/amd/include/*'
@@ -21,7 +22,7 @@ ensure_packages xz-utils
 up_to_date "$dir/.deb" && exit
 apt_need_lists
 deb=$(deb_names "$package") || { apt_update && deb=$(deb_names "$package"); } ||
-	die "apt does not know $package: are bookworm and bookworm-security in /etc/apt/sources.list?"
+	die "apt does not know $package: are bookworm and bookworm-security among apt's sources?"
 if [ -e "$dir/.deb" ] && [ "$(cat "$dir/.deb")" = "$deb" ]; then
 	touch "$dir/.deb"
 	exit

@@ -27,7 +27,16 @@ note() { printf '    %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 # The kernel's build splits paths at spaces.
-[[ $TOP != *' '* ]] || die "the kernel's build can't do with the space in '$TOP': move this directory"
+[[ $TOP$CACHE != *' '* ]] || die "the kernel's build can't do with the space in '$TOP' or '$CACHE'"
+
+# --help: a script's head is its manual.
+help_asked() {
+	case " $* " in
+	*' -h '* | *' --help '*)
+		sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+		exit ;;
+	esac
+}
 
 # Kernels -------------------------------------------------------------------
 
@@ -69,6 +78,7 @@ as_root() {
 }
 
 apt_update() {
+	can_be_root || { note 'the package lists are not updated: no root, and no sudo'; return 1; }
 	note 'updating the package lists'
 	as_root apt-get -qq update
 }
@@ -113,7 +123,7 @@ deb_names() {
 # Download what is missing of these packages to the cache. As root, apt would like to
 # change to a user who cannot write there.
 download_debs() {
-	mkdir -p "$CACHE/debs"
+	mkdir -p "$CACHE/debs" || die "cannot write to $CACHE (XDG_CACHE_HOME chooses another place)"
 	(cd "$CACHE/debs" && apt-get -q -o APT::Sandbox::User=root download "$@")
 }
 

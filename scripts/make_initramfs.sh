@@ -9,6 +9,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 modules=(
 	virtio_pci virtio_console virtio_blk virtio_scsi sd_mod

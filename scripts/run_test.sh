@@ -8,6 +8,7 @@
 
 set -o pipefail
 
+: "${RESULTS:?usage: RESULTS=DIR run_test.sh TEST}" "${1:?usage: RESULTS=DIR run_test.sh TEST}"
 name=$(basename "$1" .t)
 case $KARRAY_KERNEL in
 debug | kcsan)	limit=3600 ;;

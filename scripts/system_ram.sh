@@ -48,12 +48,20 @@ fi
 device=${1-}
 
 case $verb in
+list)
+	if [ $# != 0 ] || [ "$dry" ]; then
+		usage >&2
+		exit 2
+	fi
+	[ -e "$bus" ] || die 'karray is not loaded'
+	;;
 take | give-back)
 	if [ $# != 1 ] || { [ "$dry" ] && [ "$verb" != take ]; }; then
 		usage >&2
 		exit 2
 	fi
 	[ -e "$bus" ] || die 'karray is not loaded'
+	[ "$(id -u)" = 0 ] || die 'this needs root'
 	[ -e "$bus/$device/state" ] || die "there is no $device; system_ram.sh list shows what there is"
 	[ -e "$bus/$device/takeable" ] || die "$device is not from System RAM"
 	;;

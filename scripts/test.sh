@@ -13,6 +13,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+help_asked "$@"
 
 results=()
 failed=0
@@ -41,25 +42,30 @@ run() {
 	RESULTS=$dir prove --merge --timer -j2 --exec "$TOP/scripts/run_test.sh" "${tests[@]}" || failed=1
 }
 
-case " $* " in
-*' -h '* | *' --help '*)
-	sed -n '3,/^$/s/^# \{0,1\}//p' "$0"
-	exit ;;
-esac
-short=
-if [ "${1-}" = --short ]; then
-	short=1
-	shift
-fi
-only=("${@##*/}")
-only=("${only[@]%.t}")
-for name in "${only[@]}"; do
+# One at a time: they share build/, and guests have the names of their tests.
+alone() {
+	mkdir -p "$BUILD"
+	exec 9>"$BUILD/lock"
+	flock -n 9 || die "another test.sh is at work here: wait for its end"
+}
+
+short='' only=()
+for word; do
+	case $word in
+	--short)	short=1 ;;
+	*)		name=${word##*/} name=${name%.t}
+			[[ " ${only[*]} " == *" $name "* ]] || only+=("$name") ;;
+	esac
+done
+listed=$(sed -n 's/^[a-z]*: *//p' "$TOP/tests/short")
+for name in "${only[@]}" $listed; do
 	[ -e "$TOP/tests/host/$name.t" ] || [ -e "$TOP/tests/vm/$name.t" ] ||
 		die "unknown test '$name', the known ones are: $(
 		basename -s .t "$TOP"/tests/{host,vm}/*.t | sort -u | xargs)"
 done
 
 select_kernels ${KERNEL:+"$KERNEL"}
+alone
 ensure_packages perl python3 qemu-system-x86 acpica-tools git fio gnuplot-nox g++
 export PYTHONPATH=$TOP/tests:$TOP/scripts PYTHONDONTWRITEBYTECODE=1
 

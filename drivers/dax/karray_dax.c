@@ -304,7 +304,7 @@ static void karray_dax_revoke(struct karray_dev *kdev)
 	 */
 	if (karray_has_users(kdev))
 		synchronize_rcu_tasks();
-	/* Also where nobody has the disk open: device mapper may have let go of it below a mount. */
+	/* Also if nobody has the disk: device mapper may have let go of it below a mount. */
 	karray_dax_revoke_all(kdev, false);
 	/* Before the disk goes: a file system that ends then must not find any. */
 	karray_pages_wait(kdev);

@@ -118,13 +118,14 @@ def main():
     parser = argparse.ArgumentParser(prog='bench.sh', description=(
         'karray against the kernel\'s other RAM disks, in one guest. KERNEL=6.1 or 6.12 in the '
         'environment chooses its kernel.'))
-    parser.add_argument('--kernel', help=argparse.SUPPRESS)
+    parser.add_argument('--check', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument('--quick', action='store_true', help='fewer jobs and rounds, under 4 minutes')
     parser.add_argument('--jobs', metavar='PATTERNS', default='*',
                         help='only jobs of such names, like "randread-512-* seq*"; '
                              'they are FILE-SECTION of fio-jobs/FILE.fio')
     parser.add_argument('--meter', choices=METERS, help='only what this measures')
-    parser.add_argument('--out', metavar='DIR', type=pathlib.Path, default=BUILD / 'bench',
+    parser.add_argument('--out', metavar='DIR', type=lambda text: pathlib.Path(text).resolve(),
+                        default=BUILD / 'bench',
                         help='where results.json, report.md and the plots go (default: build/bench)')
     parser.add_argument('--profile', metavar='JOB',
                         help='where the instructions of this job go, by function of the kernel')
@@ -139,6 +140,12 @@ def main():
         missing = [name for name in needed if not (args.out / name).exists()]
         if missing:
             parser.error(f'{args.out} has no {missing[0]}: measure first')
+    if args.profile and args.profile not in all_jobs():
+        parser.error(f'no job is called {args.profile}: they are FILE-SECTION of fio-jobs/FILE.fio')
+    if not any(planned(meter, args.quick, args.jobs) for meter in METERS if args.meter in (None, meter)):
+        parser.error(f'no job is called {args.jobs}: they are FILE-SECTION of fio-jobs/FILE.fio')
+    if args.check:
+        return 0
     if args.report:
         rows, facts = (json.loads((args.out / name).read_text(encoding='utf-8')) for name in needed)
         print(write_report(args.out, rows, facts))
@@ -150,14 +157,12 @@ def main():
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f'cannot write results: {error}')
-    if args.profile:
-        if args.profile not in all_jobs():
-            parser.error(f'no job is called {args.profile}: they are FILE-SECTION of fio-jobs/FILE.fio')
-        return profile(args.out, all_jobs()[args.profile], DEVICES, args.kernel, print)
     meters = [meter for name, meter in (QUICK_METERS if args.quick else METERS).items()
               if args.meter in (None, name)]
     try:
-        return run(args.out, args.kernel, meters, DEVICES, args.quick, args.jobs)
+        if args.profile:
+            return profile(args.out, all_jobs()[args.profile], DEVICES, None, print)
+        return run(args.out, None, meters, DEVICES, args.quick, args.jobs)
     except KeyboardInterrupt:
         print('\ninterrupted', file=sys.stderr)
         return 130

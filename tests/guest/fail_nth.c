@@ -118,10 +118,11 @@ static int map(char **args)
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return errno;
+	errno = 0;
 	for (size_t at = 0; at < size; at += PAGE)
 		if (touch(memory + at, true))
-			return EFAULT;
-	return 0;
+			errno = EFAULT;
+	return errno;
 }
 
 static int fill(char **args)
@@ -231,7 +232,7 @@ static void count_lines(const char *path, const char *word)
 	int count = 0;
 
 	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, word) != NULL;
+		count += !!strstr(line, word);
 	if (file)
 		fclose(file);
 	snprintf(line, sizeof(line), "%d lines of %s have %s\n", count, path, word);

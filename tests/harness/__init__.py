@@ -8,9 +8,9 @@ from .karray import (BUS, KEEPERS, Load, bad_sectors, configure, fill, follow, f
                      load_keepers, mark_bad, memory_cost, pairings, pio, plug, recipe, start_udev,
                      survived, try_pio)
 from .tap import Tap
-from .vm import BUILD, VM, GuestError, VMDied, VMTimeout
+from .vm import BUILD, DEFAULT_KERNEL, VM, GuestError, VMDied, VMTimeout
 
-__all__ = ['BUILD', 'BUS', 'GuestError', 'KEEPERS', 'Load', 'Tap', 'VM', 'VMDied', 'VMTimeout',
-           'bad_sectors', 'configure', 'console_problems', 'fill', 'follow', 'free_memory',
+__all__ = ['BUILD', 'BUS', 'DEFAULT_KERNEL', 'GuestError', 'KEEPERS', 'Load', 'Tap', 'VM',
+           'VMDied', 'VMTimeout', 'bad_sectors', 'configure', 'console_problems', 'fill', 'follow', 'free_memory',
            'guest_test', 'load_keepers', 'mark_bad', 'memory_cost', 'pairings', 'pio', 'plug', 'recipe',
            'start_udev', 'survived', 'try_pio']

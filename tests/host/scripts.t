@@ -1,14 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What every file must have. The tools are in check.t."""
+"""What every file must have, and what every script does with what it is told. The tools
+are in check.t."""
 
 import os
+import re
 import subprocess
 import sys
 
 from harness import Tap
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
+
+
+# Of others, and not to be called by people.
+PARTS = ('scripts/lib.sh', 'scripts/run_test.sh')
+
+# Each must be told at once.
+WRONG = ['scripts/test.sh nonsense', 'scripts/test.sh --nonsense', 'scripts/check.sh nonsense',
+         'scripts/bench.sh --nonsense', 'scripts/bench.sh --jobs nonsense', 'scripts/bench.sh --profile nonsense',
+         'scripts/run.sh --nonsense', 'scripts/run.sh --kernel 2.4', 'scripts/build-debug-kernel.sh nonsense',
+         'scripts/system_ram.sh nonsense', 'scripts/system_ram.sh list more', 'scripts/system_ram.sh take']
 
 
 def run(*args):
@@ -25,6 +37,15 @@ def main(t):
             with open(os.path.join(TOP, name), encoding='utf-8') as f:
                 head = f.read(200)
             t.ok('SPDX-License-Identifier: GPL-2.0' in head, f'{name} says its licence')
+
+    for name in files:
+        if name.startswith('scripts/') and name.endswith('.sh') and name not in PARTS:
+            done = run(name, '--help')
+            t.ok(done.returncode == 0 and 'usage: ' in done.stdout, f'{name} --help', done.stdout)
+    for command in WRONG:
+        done = run(*command.split())
+        t.ok(done.returncode and re.search('usage: |unknown |no job is called', done.stdout),
+             f'{command}: refused, with what would be right', done.stdout)
 
 
 if __name__ == '__main__':

@@ -87,7 +87,7 @@ def devices(t, vm):
     total += fail_each(t, vm, 'bind', f'write {DRIVER}/bind PNP0C80:00', f'write {DRIVER}/unbind PNP0C80:00', 20, 'acpi')
     vm.sh(f'echo PNP0C80:00 > {DRIVER}/bind')
     total += fail_each(t, vm, 'unbind', f'write {DRIVER}/unbind PNP0C80:00', f'write {DRIVER}/bind PNP0C80:00', 1, 'acpi')
-    total += fail_each(t, vm, 'create', f'write /sys/bus/karray/create 128M@0x100000000',
+    total += fail_each(t, vm, 'create', 'write /sys/bus/karray/create 128M@0x100000000',
                        'write /sys/bus/karray/delete karray1', 20)
 
     for mode, settings in ('mq', {}), ('bio', {'queue_mode': 'bio'}), ('dax', {'queue_mode': 'mq', 'dax': 1}):

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """More memory is wanted than there is: swap on a DIMM has to take it, while ext4 and XFS on
-two others are written, with fsync after each write. In both queue modes all get on, all the
-time, and what comes back from swap is what went there.  KARRAY_SECONDS makes it longer."""
+two others are written, with fsync after each write. All get on, all the time, and what
+comes back from swap is what went there; in one queue mode with each kernel, or in both with
+KARRAY_TEST_LONG=1.  KARRAY_SECONDS makes it longer."""
 
 import os
 import time
 
-from harness import BUS, configure, guest_test
+from harness import BUS, configure, guest_test, pairings
 
 SECONDS = int(os.environ.get('KARRAY_SECONDS', '5'))
 PATIENCE = 600
@@ -26,7 +27,7 @@ def progress(vm, labels):
 
 with guest_test(dimms=[(f'hp_dimm{n}', '512M') for n in range(3)], mem='768M') as (t, vm):
     vm.sh('insmod /root/karray.ko; mkdir -p /mnt/ext4 /mnt/xfs')
-    for mode in ('mq', 'bio'):
+    for mode, _ in pairings(vm, ('mq', 'bio'), ['swap']):
         for n in range(3):
             configure(vm, f'karray{n}', queue_mode=mode)
         vm.sh('set -e; rm -f /run/stop; mkswap /dev/karrayb0; swapon /dev/karrayb0;'

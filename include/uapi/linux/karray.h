@@ -41,9 +41,10 @@
  *	after the memory has gone		-ENODEV; mapped before: SIGBUS
  *	touching a page with a bad sector	SIGBUS, code BUS_MCEERR_AR
  *
- * A page that was mapped before a sector of it was found bad stays mapped. The
- * kernel has no struct page for mapped memory, so it can't be the buffer of direct
- * I/O, be registered with io_uring, or hold a futex that processes share: -EFAULT.
+ * A page that was mapped before a sector of it was found bad stays mapped. Without
+ * the setting dax the kernel has no struct page for mapped memory, so it can't be the
+ * buffer of direct I/O, be registered with io_uring, or hold a futex that processes
+ * share: -EFAULT.
  * A mapping doesn't grow: mremap to a larger size is -EFAULT. A page fault maps the
  * 2 MiB around it, or after madvise(MADV_RANDOM) a page.
  *
