@@ -24,7 +24,8 @@ WRONG = ['scripts/test.sh nonsense', 'scripts/test.sh --nonsense', 'scripts/chec
 
 
 def run(*args):
-    return subprocess.run(args, cwd=TOP, text=True, stdout=subprocess.PIPE,
+    env = {name: value for name, value in os.environ.items() if name != 'KERNEL'}
+    return subprocess.run(args, cwd=TOP, env=env, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
 
 
