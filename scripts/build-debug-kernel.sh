@@ -103,7 +103,7 @@ build() {
 make_kernel() {
 	local name=$1 into
 	into=$CACHE/kernels/$name-$(key "$name")
-	if [ ! -e "$into/stamp" ]; then
+	if [ ! -e "$into/stamp" ] || [ ! -e "$into/vmlinux" ]; then
 		build "$name" "$into"
 	fi
 	mkdir -p "$BUILD/kernels"

@@ -23,6 +23,7 @@ choose() {
 	local names=("${only[@]}") name
 	tests=("$TOP/tests/$1"/*.t)
 	if [ ${#names[@]} = 0 ] && [ -n "$short" ]; then
+		# Which has no line for the kernels that run all.
 		read -ra names < <(sed -n "s/^${2-}: *//p" "$TOP/tests/short") || true
 	fi
 	[ ${#names[@]} -gt 0 ] || return 0

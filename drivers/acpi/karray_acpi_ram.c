@@ -401,7 +401,10 @@ static int karray_ram_release(struct karray_ram *ram)
 	if (!done)
 		return -ENOMEM;
 
-	/* A signal that is pending would keep a block from changing its zone. */
+	/*
+	 * A signal that is pending would keep a block from changing its zone. One that
+	 * ends the program is a SIGKILL by now, and still does: or nothing would end this.
+	 */
 	siginitsetinv(&most, sigmask(SIGKILL));
 	sigprocmask(SIG_BLOCK, &most, &old);
 	karray_ram_restore_blocks(adev, ram->blocks);
@@ -554,8 +557,7 @@ static int karray_ram_give_back(struct karray_dev *kdev)
 				dev_name(&other->dev));
 			return -EBUSY;
 		}
-		/* Before it was zeroed nobody has read it to find any. */
-		if (!other->must_zero && karray_mem_has_bad(other)) {
+		if (karray_mem_has_bad(other)) {
 			dev_err(&kdev->dev,
 				"can't be given back: %s has bad sectors, write them first\n",
 				dev_name(&other->dev));

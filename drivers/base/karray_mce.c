@@ -7,11 +7,14 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/align.h>
+#include <linux/bits.h>
 #include <linux/cache.h>
 #include <linux/minmax.h>
 #include <linux/notifier.h>
 
+#include <asm/cpufeature.h>
 #include <asm/mce.h>
+#include <asm/processor.h>
 
 #include "karray.h"
 
@@ -27,13 +30,19 @@ static int karray_mce_decode(struct notifier_block *nb, unsigned long action,
 			     void *data)
 {
 	struct mce *mce = data;
-	u64 len;
+	u64 addr, len;
 
 	if (!mce_is_memory_error(mce) || mce_is_correctable(mce) ||
 	    !mce_usable_address(mce))
 		return NOTIFY_DONE;
+	/* Of AMD's memory controllers it's not the system's address, which 6.1 doesn't know. */
+	if (boot_cpu_has(X86_FEATURE_SMCA) &&
+	    !(mce->status & MCI_STATUS_POISON))
+		return NOTIFY_DONE;
+	/* The bits above may tell of a key to encrypted memory. */
+	addr = mce->addr & GENMASK_ULL(boot_cpu_data.x86_phys_bits - 1, 0);
 	len = karray_mce_len(mce);
-	karray_memory_error(ALIGN_DOWN(mce->addr, len), len);
+	karray_memory_error(ALIGN_DOWN(addr, len), len);
 	return NOTIFY_DONE;
 }
 

@@ -18,7 +18,7 @@ from .vm import VM, VMDied
 # module always sets O, and E where modules are signed.
 BAD_TAINT = 1 << 9 | 1 << 7 | 1 << 5
 
-# After these lockdep is off: F (a module was removed by force), M (a machine check).
+# After these lockdep is off: R (a module was removed by force), M (a machine check).
 LOCKDEP_OFF = 1 << 3 | 1 << 4
 
 # Where karray could be left behind.  Each command should print nothing.

@@ -16,7 +16,7 @@ import sys
 from harness import BUS, Tap, configure, guest_test
 
 STEP = int(os.environ.get('KARRAY_STEP', 1))
-DEPTH = int(os.environ.get('KARRAY_DEPTH', 12))
+DEPTH = int(os.environ.get('KARRAY_DEPTH', 10))
 PLUGS = int(os.environ.get('KARRAY_PLUGS', 20))
 SEED = os.environ.get('KARRAY_SEED') or f'{random.getrandbits(32):08x}'
 

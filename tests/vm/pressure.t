@@ -27,7 +27,7 @@ def progress(vm, labels):
 
 with guest_test(dimms=[(f'hp_dimm{n}', '512M') for n in range(3)], mem='768M') as (t, vm):
     vm.sh('insmod /root/karray.ko; mkdir -p /mnt/ext4 /mnt/xfs')
-    for mode, _ in pairings(vm, ('mq', 'bio'), ['swap']):
+    for mode, _ in pairings(vm, ('bio', 'mq'), ['swap']):
         for n in range(3):
             configure(vm, f'karray{n}', queue_mode=mode)
         vm.sh('set -e; rm -f /run/stop; mkswap /dev/karrayb0; swapon /dev/karrayb0;'
