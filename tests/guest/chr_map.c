@@ -89,7 +89,7 @@ TEST(test_contents)
 	memset(back, 0x5a, len);
 	ok(pwrite(fd, back, len, 64 * MIB) == (ssize_t)len && !memcmp(back, word, len),
 	   "loads see what was written");
-	ok(pwrite(fd, word, MIB, 128 * MIB) == MIB && pread(fd, word, MIB, 128 * MIB) == MIB,
+	ok(pwrite(fd, word, MIB, 96 * MIB) == MIB && pread(fd, word, MIB, 96 * MIB) == MIB,
 	   "a mapping as the buffer of read and write");
 
 	if (dax)

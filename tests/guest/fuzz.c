@@ -185,7 +185,7 @@ static void open_some(void)
 static long call_open(void)
 {
 	static const int more[] = {
-		O_DIRECT, O_APPEND, O_NONBLOCK, O_SYNC, O_DSYNC, O_EXCL, O_TRUNC, O_CREAT, O_PATH,
+		O_DIRECT, O_APPEND, O_NONBLOCK, O_SYNC, O_DSYNC, O_EXCL, O_TRUNC, O_PATH,
 		O_ASYNC, O_NOATIME, O_NOFOLLOW, O_DIRECTORY, O_TMPFILE & ~O_DIRECTORY
 	};
 	int i = roll(NR_FILES), flags = once_in(8) ? (int)roll(4) : O_RDWR;

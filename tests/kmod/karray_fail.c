@@ -4,11 +4,12 @@
  * can't be made, as long as this is loaded. With node=1 it is adding the first char node
  * that fails, after it can be opened: when "go" is set, or after ten seconds.
  */
-#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/kobject.h>
 #include <linux/kprobes.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/processor.h>
 #include <linux/ptrace.h>
 #include <linux/string.h>
 
@@ -30,11 +31,12 @@ static int fail_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 
 static int fail_return(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
-	int ms;
+	ktime_t end = ktime_add_ms(ktime_get(), 10000);
 
 	regs_set_return_value(regs, -ENOMEM);
-	for (ms = 0; fail_node && !READ_ONCE(go) && ms < 10000; ms++)
-		mdelay(1);
+	/* By the clock: an emulated CPU may not know how long a loop takes. */
+	while (fail_node && !READ_ONCE(go) && ktime_before(ktime_get(), end))
+		cpu_relax();
 	return 0;
 }
 
