@@ -92,18 +92,13 @@ def devices(t, vm):
 
     for mode, settings in ('mq', {}), ('bio', {'queue_mode': 'bio'}), ('dax', {'queue_mode': 'mq', 'dax': 1}):
         configure(vm, **settings)
+        option = 'dax=always' if mode == 'dax' else '""'
+        total += sum(fail_each(t, vm, f'{mode}: {call.split()[0]} {call.split()[1]}', call, least=0) for call in (
+            'open /dev/karray', 'open /dev/karrayb0', f'map /dev/karray {4 << 20}', f'fill /dev/karray {1 << 20}',
+            f'checksum /dev/karray {1 << 20}', f'direct /dev/karray {1 << 20}', f'direct /dev/karrayb0 {1 << 20}'))
         vm.sh('mkfs.ext4 -qF -b 4096 /dev/karrayb0')
-        option = ' dax=always' if mode == 'dax' else ' ""'
-        total += sum((
-            fail_each(t, vm, f'{mode}: offline', f'write {ONLINE} 0', f'write {ONLINE} 1', 0),
-            fail_each(t, vm, f'{mode}: open', 'open /dev/karray', least=1),
-            fail_each(t, vm, f'{mode}: open the disk', 'open /dev/karrayb0', least=0),
-            fail_each(t, vm, f'{mode}: map', f'map /dev/karray {4 << 20}'),
-            fail_each(t, vm, f'{mode}: fill', f'fill /dev/karray {1 << 20}', least=0),
-            fail_each(t, vm, f'{mode}: checksum', f'checksum /dev/karray {1 << 20}', least=0),
-            fail_each(t, vm, f'{mode}: read', f'direct /dev/karray {1 << 20}', least=0),
-            fail_each(t, vm, f'{mode}: read the disk', f'direct /dev/karrayb0 {1 << 20}', least=0),
-            fail_each(t, vm, f'{mode}: mount', f'mount /dev/karrayb0 ext4{option}', 'umount', 0)))
+        total += fail_each(t, vm, f'{mode}: mount', f'mount /dev/karrayb0 ext4 {option}', 'umount', 0)
+        total += fail_each(t, vm, f'{mode}: offline', f'write {ONLINE} 0', f'write {ONLINE} 1', 0)
         vm.sh(f'echo 0 > {ONLINE}')
         total += fail_each(t, vm, f'{mode}: online', f'write {ONLINE} 1', f'write {ONLINE} 0', 10)
         vm.sh(f'echo 1 > {ONLINE}')
