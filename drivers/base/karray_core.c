@@ -633,7 +633,7 @@ struct karray_wish {
 	enum karray_state state;
 };
 
-/* Of memory with ram_ops, with device_hotplug_lock held. */
+/* With device_hotplug_lock held, where the memory has ram_ops or can be ejected. */
 static int karray_fulfil(void *data)
 {
 	const struct karray_wish *wish = data;
@@ -649,7 +649,7 @@ static int karray_fulfil(void *data)
 	if (wish->state == KARRAY_OFFLINE && kdev->state == KARRAY_ONLINE)
 		return karray_bring_offline(kdev);
 
-	if (kdev->state == KARRAY_SYSTEM_RAM) {
+	if (kdev->ram_ops && kdev->state == KARRAY_SYSTEM_RAM) {
 		ret = kdev->ram_ops->take(kdev);
 		if (ret)
 			return ret;

@@ -9,12 +9,12 @@
 #include <linux/align.h>
 #include <linux/bits.h>
 #include <linux/cache.h>
+#include <linux/cpufeature.h>
 #include <linux/minmax.h>
 #include <linux/notifier.h>
+#include <linux/processor.h>
 
-#include <asm/cpufeature.h>
 #include <asm/mce.h>
-#include <asm/processor.h>
 
 #include "karray.h"
 
