@@ -99,8 +99,10 @@ with guest_test('ramrefuse_memmap', dimms=[], memhotplug=True,
     vm.unplug('hp_dimm0')
     t.is_(vm.unplug_result('hp_dimm0', 60), 'deleted', 'and leaves')
 
-    # A block with a bad page would not get online again, if it had to.
-    vm.plug('hp_dimm1', '256M', slot=0)
+    # A block with a bad page would not get online again, if it had to. The other slot is not
+    # just being emptied.
+    vm.wait(f'[ ! -e {BUS}/karray0 ]', 30, 'its device to go')
+    vm.plug('hp_dimm1', '256M', slot=1)
     listed(vm, 33)
     vm.sh(f'echo 0x10c000000 > {MEMORY}/hard_offline_page')
     refused(t, vm, 'a bad page', 'its page at 0x10c000000 is bad memory')
@@ -115,7 +117,8 @@ with guest_test('ramrefuse_zone', dimms=[], memhotplug=True, cmdline='memhp_defa
     zones = vm.sh(f'cat {MEMORY}/memory3[2-5]/valid_zones').out
     t.is_(zones, 'Movable\n' * 4, 'all blocks are movable')
     vm.sh('insmod /root/karray.ko')
-    interrupted = vm.sh(f'sh -c "trap : USR1; echo online > {BUS}/karray0/state" 2>/dev/null & '
+    # By bash, since dash would try again.
+    interrupted = vm.sh(f'bash -c "trap : USR1; echo online > {BUS}/karray0/state" 2>/dev/null & '
                         'until dmesg | grep -q "zeroing 512 MiB"; do :; done; kill -USR1 $!; wait; '
                         'dmesg | grep -q "zeroing was interrupted"', check=False, timeout=120)
     t.is_(interrupted.rc, 0, 'its zeroing is interrupted')
