@@ -4,13 +4,13 @@ that joins the two.  Python's standard library is all that it needs."""
 
 from .console import console_problems
 from .frame import guest_test
-from .karray import (BUS, KEEPERS, Load, bad_sectors, configure, fill, follow, free_memory,
-                     load_keepers, mark_bad, memory_cost, pairings, pio, plug, recipe, start_udev,
+from .karray import (BUS, DRIVER, KEEPERS, Load, bad_sectors, configure, extents, fill, follow,
+                     free_memory, load_keepers, mark_bad, memory_cost, pairings, pio, plug, recipe, start_udev,
                      survived, try_pio)
 from .tap import Tap
 from .vm import BUILD, DEFAULT_KERNEL, VM, GuestError, VMDied, VMTimeout
 
-__all__ = ['BUILD', 'BUS', 'DEFAULT_KERNEL', 'GuestError', 'KEEPERS', 'Load', 'Tap', 'VM',
-           'VMDied', 'VMTimeout', 'bad_sectors', 'configure', 'console_problems', 'fill', 'follow', 'free_memory',
+__all__ = ['BUILD', 'BUS', 'DEFAULT_KERNEL', 'DRIVER', 'GuestError', 'KEEPERS', 'Load', 'Tap', 'VM',
+           'VMDied', 'VMTimeout', 'bad_sectors', 'configure', 'console_problems', 'extents', 'fill', 'follow', 'free_memory',
            'guest_test', 'load_keepers', 'mark_bad', 'memory_cost', 'pairings', 'pio', 'plug', 'recipe',
            'start_udev', 'survived', 'try_pio']

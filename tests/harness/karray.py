@@ -11,6 +11,7 @@ from .vm import DEFAULT_KERNEL
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / 'docs'
 BUS = '/sys/bus/karray/devices'
+DRIVER = '/sys/bus/acpi/drivers/karray'
 BADBLOCKS = '/sys/block/karrayb0/badblocks'
 
 
@@ -42,6 +43,12 @@ def try_pio(t, vm, what, *calls):
 def mark_bad(vm, *ranges):
     """Put "SECTOR COUNT" on the disk's list of bad sectors."""
     vm.sh('set -e; ' + ''.join(f'echo "{r}" > {BADBLOCKS}; ' for r in ranges))
+
+
+def extents(vm, path):
+    """Where on the disk a file is: (first page, pages)."""
+    return [(int(first), int(pages)) for first, pages in
+            re.findall(r'\d+: +\d+\.\. +\d+: +(\d+)\.\. +\d+: +(\d+):', vm.sh(f'filefrag -b4096 -v {path}').out)]
 
 
 def pairings(vm, modes, kinds):

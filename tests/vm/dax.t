@@ -4,10 +4,9 @@
 programs, by 2 MiB, in both modes of the disk; bad memory."""
 
 import os
-import re
 import sys
 
-from harness import BUS, Tap, bad_sectors, configure, guest_test, mark_bad, pairings, try_pio
+from harness import BUS, Tap, bad_sectors, configure, extents, guest_test, mark_bad, pairings, try_pio
 
 DISK, CHR, OTHER = '/dev/karrayb0', '/dev/karray', '/dev/karrayb1'
 EVENTS = '/sys/kernel/tracing/instances/dax'
@@ -50,12 +49,6 @@ def cost(t, vm):
     t.is_(vm.sh(f'cat {BUS}/karray2/online').out.strip(), '1', 'when there is some again it can have them')
     vm.unplug('big')
     t.is_(vm.unplug_result('big', 30), 'deleted', 'and leaves')
-
-
-def extents(vm, path):
-    """Where on the disk a file is: (first page, pages)."""
-    return [(int(first), int(pages)) for first, pages in
-            re.findall(r'\d+: +\d+\.\. +\d+: +(\d+)\.\. +\d+: +(\d+):', vm.sh(f'filefrag -b4096 -v {path}').out)]
 
 
 def huge_faults(vm):

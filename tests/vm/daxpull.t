@@ -5,9 +5,8 @@ files are revoked, and no page is gone while somebody holds it."""
 
 import sys
 
-from harness import BUS, Tap, configure, guest_test, pairings
+from harness import BUS, DRIVER, Tap, configure, guest_test, pairings
 
-DRIVER = '/sys/bus/acpi/drivers/karray'
 DISK, CHR, OTHER = '/dev/karrayb0', '/dev/karray', '/dev/karrayb1'
 MKFS = {'ext4': 'mkfs.ext4 -qF', 'xfs': 'mkfs.xfs -qf', 'xfs with rmapbt': 'mkfs.xfs -qf -m rmapbt=1,reflink=1'}
 KILLED = 'Memory failure: .*(Killing|kill) .*dax_map'

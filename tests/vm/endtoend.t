@@ -6,9 +6,8 @@ runs."""
 
 import os
 import random
-import re
 
-from harness import configure, guest_test
+from harness import configure, extents, guest_test
 
 SECONDS = int(os.environ.get('KARRAY_SECONDS', 1))
 SEED = int(os.environ.get('KARRAY_SEED') or random.randrange(1 << 32))
@@ -37,9 +36,9 @@ def dax_file(t, vm, what, kind):
     """A file on DAX, and the others look at where it is."""
     vm.sh(f'set -e; wipefs -qa {DISK}; {MKFS[kind]} {DISK}; mount -o dax=always {DISK} /mnt;'
           'fallocate -l 4M /mnt/file; dd if=/dev/zero of=/mnt/file bs=1M count=4 conv=notrunc 2>/dev/null; sync', timeout=300)
-    extents = re.findall(r'\d+: +\d+\.\. +\d+: +(\d+)\.\. +\d+: +(\d+):', vm.sh('filefrag -b4096 -v /mnt/file').out)
-    t.is_([int(pages) for _, pages in extents], [1024], f'{what}: the file is in one piece')
-    at = int(extents[0][0]) * 4096
+    pieces = extents(vm, '/mnt/file')
+    t.is_([pages for _, pages in pieces], [1024], f'{what}: the file is in one piece')
+    at = pieces[0][0] * 4096
     compare(t, vm, what, 'READ:/mnt/file:0', 'DIRECT:/mnt/file:0', 'MAP:/mnt/file:0',
             f'direct:{DISK}:{at}', f'read:{CHR}:{at}', f'map:{CHR}:{at}', f'sum:{CHR}:{at}')
     vm.sh('umount /mnt')

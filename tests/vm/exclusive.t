@@ -5,9 +5,8 @@ at a time; and what its files see when the memory goes."""
 
 import random
 
-from harness import guest_test, pio
+from harness import DRIVER, guest_test, pio
 
-DRIVER = '/sys/bus/acpi/drivers/karray'
 SIZE = 256 << 20
 USERS = '/sys/bus/karray/devices/karray0/users'
 

@@ -13,14 +13,13 @@ import random
 import re
 import sys
 
-from harness import BUS, Tap, configure, guest_test
+from harness import BUS, DRIVER, Tap, configure, guest_test
 
 STEP = int(os.environ.get('KARRAY_STEP', 1))
 DEPTH = int(os.environ.get('KARRAY_DEPTH', 10))
 PLUGS = int(os.environ.get('KARRAY_PLUGS', 20))
 SEED = os.environ.get('KARRAY_SEED') or f'{random.getrandbits(32):08x}'
 
-DRIVER = '/sys/bus/acpi/drivers/karray'
 ONLINE = f'{BUS}/karray0/online'
 STATE = f'{BUS}/karray0/state'
 REGION = 'memmap=128M$0x100000000'

@@ -3,11 +3,10 @@
 """RAID-1 over two DIMMs: one goes, asked or by force, the file system goes on, the DIMM
 comes back and is made good, by the commands in docs/growth.md."""
 
-from harness import Load, follow, guest_test, plug, start_udev
+from harness import DRIVER, Load, follow, guest_test, plug, start_udev
 
 DOC = 'growth.md'
 MD = '/sys/block/md0/md'
-DRIVER = '/sys/bus/acpi/drivers/karray'
 
 
 def wait_whole(vm):

@@ -7,10 +7,9 @@ byte is lost.  KARRAY_ROUNDS makes it longer."""
 
 import os
 
-from harness import BUS, guest_test
+from harness import BUS, DRIVER, guest_test
 
 ROUNDS = int(os.environ.get('KARRAY_ROUNDS', '8'))
-DRIVER = '/sys/bus/acpi/drivers/karray'
 PATIENCE = 600 + 20 * ROUNDS
 
 MODES = {

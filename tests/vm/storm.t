@@ -8,10 +8,9 @@ left.  KARRAY_SEED repeats the order, KARRAY_STEPS makes it longer."""
 import os
 import random
 
-from harness import BUS, Load, guest_test
+from harness import BUS, DRIVER, Load, guest_test
 
 STEPS = int(os.environ.get('KARRAY_STEPS', '15'))
-DRIVER = '/sys/bus/acpi/drivers/karray'
 STAY, SLOTS = 3, 6      # slots below STAY have DIMMs that stay, and karray0 to karray2
 PATIENCE = 300
 

@@ -3,9 +3,8 @@
 """Forced removal, by sysfs "unbind": users get errors, nothing worse, and what was
 synced is there after "bind"."""
 
-from harness import guest_test
+from harness import DRIVER, guest_test
 
-DRIVER = '/sys/bus/acpi/drivers/karray'
 
 with guest_test(dimms=[('hp_dimm0', '1G')], parallel=True) as (t, vm):
     vm.sh('insmod /root/karray.ko; mkdir -p /mnt')
