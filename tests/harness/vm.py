@@ -35,6 +35,9 @@ DEBUG_KERNELS = ('debug', 'kcsan')
 DEBUG_CMDLINE = 'gcov_persist=1 rcupdate.rcu_expedited=1'
 DEBUG_PATIENCE = 10
 
+# Why what memory costs is measured with other kernels.
+KASAN_SHADOW = 'KASAN keeps an eighth of what is mapped beside it'
+
 # ACPI's _OST: what the guest says about a request to eject (source 3).
 OST_EJECT = 3
 OST_SUCCESS = 0
@@ -172,6 +175,7 @@ class VM:
         self.build = BUILD / self.kernel
         self.dir = self.build / 'vm' / name
         self.debug = self.kernel in DEBUG_KERNELS
+        self.kasan = self.kernel == 'debug'
         self.kmemleak = kmemleak and self.kernel == 'debug'
         self.dimms = list(dimms)
         self.cmdline = ' '.join(filter(None, [CMDLINE, '' if memhotplug else NO_MEMHOTPLUG,

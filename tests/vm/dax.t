@@ -6,7 +6,8 @@ programs, by 2 MiB, in both modes of the disk; bad memory."""
 import os
 import sys
 
-from harness import BUS, Tap, bad_sectors, configure, extents, guest_test, mark_bad, pairings, try_pio
+from harness import (BUS, KASAN_SHADOW, Tap, bad_sectors, configure, extents, guest_test, mark_bad, pairings,
+                     try_pio)
 
 DISK, CHR, OTHER = '/dev/karrayb0', '/dev/karray', '/dev/karrayb1'
 EVENTS = '/sys/kernel/tracing/instances/dax'
@@ -25,6 +26,9 @@ def free_ram(vm):
 
 def cost(t, vm):
     """By a DIMM of 8 GiB, whose struct pages are 128 MiB."""
+    if vm.kasan:
+        t.skip('dax_cost', KASAN_SHADOW)
+        return
     vm.plug('big', '8G')
     vm.wait(f'[ "$(cat {BUS}/karray2/online)" = 1 ]', 60, 'the third DIMM')
     says = int(vm.sh(f'cat {BUS}/karray2/dax_cost').out)
