@@ -24,11 +24,12 @@ tree=$BUILD/kernel-build	# one at a time, and gone when it's in the cache
 
 # Modules are compiled with what the kernel's configuration says. Of the kernel itself only
 # those parts are that karray's memory and objects are handed to: it's much faster so.
+kasan_in='block drivers/acpi drivers/base drivers/dax fs/kernfs fs/sysfs kernel/locking lib mm'
+
 # A variable of make's that is given to it has precedence over those of makefiles.
 sanitized() {
-	# shellcheck disable=SC2016
 	case $1 in
-	debug)	echo 'KASAN_SANITIZE=$(if $(filter block drivers/acpi drivers/base drivers/dax mm,$(obj)),y,n)' ;;
+	debug)	echo "KASAN_SANITIZE=\$(if \$(filter $kasan_in,\$(obj)),y,n)" ;;
 	kcsan)	echo KCSAN_SANITIZE=n ;;
 	esac
 }
