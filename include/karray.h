@@ -339,7 +339,7 @@ static inline bool karray_page_pinned(struct page *page)
 #ifdef CONFIG_FS_DAX
 int karray_pages_add(struct karray_dev *kdev);
 void karray_pages_remove(struct karray_dev *kdev);
-void karray_pages_heal(struct karray_dev *kdev, u64 pos, u64 len);
+u64 karray_pages_heal(struct karray_dev *kdev, u64 pos, u64 len);
 unsigned long karray_pages_pinned(struct karray_dev *kdev);
 void karray_pages_wait(struct karray_dev *kdev);
 
@@ -362,8 +362,9 @@ static inline int karray_pages_add(struct karray_dev *kdev)
 	return -EOPNOTSUPP;
 }
 
-static inline void karray_pages_heal(struct karray_dev *kdev, u64 pos, u64 len)
+static inline u64 karray_pages_heal(struct karray_dev *kdev, u64 pos, u64 len)
 {
+	return len;
 }
 
 static inline void karray_pages_remove(struct karray_dev *kdev)
@@ -439,7 +440,7 @@ static inline bool karray_alive(const struct karray_dev *kdev)
  */
 
 void karray_mem_poisoned(struct karray_dev *kdev, u64 pos);
-void karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len);
+int karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len);
 size_t karray_mem_readable(struct karray_dev *kdev, u64 pos, size_t len);
 size_t karray_mem_writable(struct karray_dev *kdev, u64 pos, size_t len);
 void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len);

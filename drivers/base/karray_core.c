@@ -20,7 +20,8 @@
  *  - karray_destroy() doesn't ask. It makes the state DEAD, waits in
  *    synchronize_srcu() for those between karray_read_lock() and
  *    karray_read_unlock(), and lets each personality detach, which drains its
- *    own I/O. Only then is the memory unmapped.
+ *    own I/O. Only then is the memory unmapped. (With dax, a device mapper that has
+ *    asked for the memory's address and keeps it isn't heard of again: docs/dax.md.)
  *  - Descriptors that outlive this hold a reference on kdev->dev, so that they
  *    find a struct that says DEAD.
  *
@@ -240,7 +241,7 @@ int karray_flush(struct karray_dev *kdev, enum karray_personality_id who,
 }
 
 /**
- * karray_failed - memory turns out to be bad
+ * karray_failed - memory has turned out to be bad, and is listed so
  * @kdev: the device, with struct pages
  * @pos: offset, bytes
  * @len: bytes, whole pages
@@ -254,7 +255,6 @@ int karray_failed(struct karray_dev *kdev, u64 pos, u64 len, int mf_flags)
 {
 	int i, ret, all = -EOPNOTSUPP;
 
-	karray_mem_failed(kdev, pos, len);
 	for (i = 0; i < KARRAY_NR_PERSONALITIES; i++) {
 		if (!karray_personalities[i]->failed)
 			continue;
@@ -1129,5 +1129,5 @@ module_exit(karray_exit);
 
 MODULE_AUTHOR("The karray developers");
 MODULE_DESCRIPTION("Hot-plugged memory as a char device and a disk");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(KARRAY_VERSION);
 MODULE_LICENSE("GPL");

@@ -66,27 +66,34 @@ static bool karray_mem_find_bad(struct karray_dev *kdev, u64 first, int n,
  * that overlap.
  *
  * Context: any.
+ * Return: 0, or -ENOSPC if the list is full: readers will meet what it lacks.
  */
-void karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len)
+int karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len)
 {
 	u64 first = pos >> SECTOR_SHIFT;
 	u64 last = (pos + len - 1) >> SECTOR_SHIFT;
 	bool news = false;
 	sector_t bad;
+	int run, ret = 0;
 	u64 sector;
-	int run;
 
 	for (sector = first; sector <= last; sector++) {
 		if (karray_mem_find_bad(kdev, sector, 1, &bad, &run))
 			continue;
 		badblocks_set(&kdev->bad, sector, 1, 1);
+		if (!karray_mem_find_bad(kdev, sector, 1, &bad, &run))
+			ret = -ENOSPC;
 		news = true;
 	}
-	if (!news)
-		return;
-	dev_err_ratelimited(&kdev->dev,
-			    "memory error at 0x%llx: sectors %llu to %llu are bad until they are written\n",
-			    (u64)kdev->range.start + pos, first, last);
+	if (ret)
+		dev_err_ratelimited(&kdev->dev,
+				    "memory error at 0x%llx: the list of bad sectors is full\n",
+				    (u64)kdev->range.start + pos);
+	else if (news)
+		dev_err_ratelimited(&kdev->dev,
+				    "memory error at 0x%llx: sectors %llu to %llu are bad until they are written\n",
+				    (u64)kdev->range.start + pos, first, last);
+	return ret;
 }
 
 /* Offset of the first bad byte in sectors @first to @last, or U64_MAX. */
@@ -165,9 +172,15 @@ void karray_mem_clear_bad(struct karray_dev *kdev, u64 pos, size_t len)
 	u64 end = (pos + len) >> SECTOR_SHIFT;
 
 	/* Ask first: clearing takes a lock for each write of every CPU. */
-	if (karray_mem_has_bad(kdev) && first < end &&
-	    karray_mem_first_bad(kdev, first, end - 1) != U64_MAX)
-		badblocks_clear(&kdev->bad, first, end - first);
+	if (!karray_mem_has_bad(kdev) || first >= end ||
+	    karray_mem_first_bad(kdev, first, end - 1) == U64_MAX)
+		return;
+	badblocks_clear(&kdev->bad, first, end - first);
+	/* Which needs room where the range is amid another. */
+	if (karray_mem_first_bad(kdev, first, end - 1) != U64_MAX)
+		dev_err_ratelimited(&kdev->dev,
+				    "sectors %llu to %llu are written, and stay bad: the list is full\n",
+				    first, end - 1);
 }
 
 /**

@@ -81,17 +81,26 @@ static int karray_pages_failed(struct dev_pagemap *pgmap, unsigned long pfn,
 {
 	struct karray_dev *kdev = container_of(pgmap, struct karray_dev, pgmap);
 	u64 pos = PFN_PHYS(pfn) - kdev->range.start;
-	int cookie = karray_read_lock();
-	int ret = -ENXIO;
+	u64 len = (u64)nr_pages << PAGE_SHIFT;
+	int cookie, ret;
 	unsigned long i;
 
-	/* What the kernel does for such pages when it tells by itself who has them. */
+	/* Also of a device that is about to go, or to find that it must stay. */
+	ret = karray_mem_failed(kdev, pos, len);
+	/*
+	 * What the kernel does for such pages when it tells by itself who has them. Who
+	 * finds the mark finds them listed as well, see karray_pages_heal().
+	 */
+	smp_wmb();
 	for (i = 0; i < nr_pages; i++)
 		SetPageHWPoison(pfn_to_page(pfn + i));
 	WRITE_ONCE(kdev->pages_failed, true);
-	if (karray_alive(kdev))
-		ret = karray_failed(kdev, pos, (u64)nr_pages << PAGE_SHIFT,
-				    mf_flags);
+	/* Nobody would be kept from what can't be listed. */
+	if (ret)
+		return ret;
+
+	cookie = karray_read_lock();
+	ret = karray_alive(kdev) ? karray_failed(kdev, pos, len, mf_flags) : -ENXIO;
 	karray_read_unlock(cookie);
 
 	/* Of a page that no single file has the kernel can tell nobody. */
@@ -105,26 +114,39 @@ static const struct dev_pagemap_ops karray_pages_ops = {
 	.memory_failure	= karray_pages_failed,
 };
 
+static void karray_page_heal(unsigned long pfn)
+{
+	clear_mce_nospec(pfn);
+	ClearPageHWPoison(pfn_to_page(pfn));
+}
+
 /**
  * karray_pages_heal - put pages that were bad back into the direct mapping
  * @kdev: the device
  * @pos: offset, bytes
- * @len: bytes, whole pages
+ * @len: bytes; what is less than a page in the end is left alone
  *
  * Context: process context, may sleep; where they have been written and aren't mapped
- * yet, or are given up.
+ * yet.
+ * Return: @len or less: up to a page that has turned bad again meanwhile.
  */
-void karray_pages_heal(struct karray_dev *kdev, u64 pos, u64 len)
+u64 karray_pages_heal(struct karray_dev *kdev, u64 pos, u64 len)
 {
-	unsigned long pfn = PHYS_PFN(kdev->range.start + pos);
-	unsigned long end = pfn + (len >> PAGE_SHIFT);
+	unsigned long first = PHYS_PFN(kdev->range.start + pos);
+	unsigned long end = first + (len >> PAGE_SHIFT);
+	unsigned long pfn;
 
-	for (; pfn < end; pfn = karray_pages_next(pfn)) {
+	for (pfn = first; pfn < end; pfn = karray_pages_next(pfn)) {
+		u64 at = PFN_PHYS(pfn - first);
+
 		if (!PageHWPoison(pfn_to_page(pfn)))
 			continue;
-		clear_mce_nospec(pfn);
-		ClearPageHWPoison(pfn_to_page(pfn));
+		smp_rmb();	/* see karray_pages_failed() */
+		if (karray_mem_readable(kdev, pos + at, PAGE_SIZE) < PAGE_SIZE)
+			return at;
+		karray_page_heal(pfn);
 	}
+	return len;
 }
 
 /**
@@ -164,9 +186,14 @@ int karray_pages_add(struct karray_dev *kdev)
  */
 void karray_pages_remove(struct karray_dev *kdev)
 {
+	unsigned long pfn;
+	struct page *page;
+
 	/* The direct mapping's end is for what is in it: a hole would be the next owner's. */
 	if (kdev->pages_failed)
-		karray_pages_heal(kdev, 0, kdev->range.size);
+		karray_for_each_page(kdev, page, pfn)
+			if (PageHWPoison(page))
+				karray_page_heal(pfn);
 	memunmap_pages(&kdev->pgmap);
 }
 

@@ -2,9 +2,10 @@
 /*
  * Mappings of the char device.
  *
- * The page tables are filled at page faults, with bare page frame numbers
- * (VM_PFNMAP): there is no struct page, so nobody can take a reference and keep the
- * memory beyond its end.
+ * The page tables are filled at page faults, with bare page frame numbers: there is no
+ * struct page, so nobody can take a reference and keep the memory beyond its end. It
+ * isn't said by VM_PFNMAP, though, but by VM_IO and VM_MIXEDMAP: from VM_PFNMAP VFIO
+ * concludes that it may use the frames for DMA, and does so when the mapping is long gone.
  *
  * The entries are for small pages, a page table's full at each fault. Huge ones need
  * a struct page, too: mbind(MPOL_MF_STRICT) looks into that of a huge entry without
@@ -13,10 +14,10 @@
  * With the setting dax there are struct pages, and entries for 2 MiB (for 1 GiB not:
  * mremap() takes those for bad ones; and before v6.5 none at all: there MADV_COLD and
  * MADV_PAGEOUT do, and drop them without a word to the CPUs). The kernel can pin such
- * pages, for direct I/O and the like. For shared futexes, and to find who has a bad page
- * mapped, it wants to know the page's place in a file (page->mapping and index). A file
- * system mounted with dax says so, too: thus we do for mappings that can be written only,
- * whose claim on the disk keeps file systems out, and take it back with the claim.
+ * pages, for direct I/O and the like. For shared futexes it wants to know the page's place
+ * in a file (page->mapping and index). A file system mounted with dax says so, too: thus
+ * we do for mappings that can be written only, whose claim on the disk keeps file systems
+ * out, and take it back with the claim.
  *
  * Revocation: all files of a node have the address space of one inode, on a pseudo
  * file system that is mounted nowhere, and so unmap_mapping_range() finds all
@@ -152,20 +153,32 @@ void karray_chr_empty(struct karray_chr *chr)
 	karray_chr_forget_names(chr, true);
 }
 
-/* The personality's .failed: touching it is SIGBUS from now on. */
+/*
+ * The personality's .failed: touching it is SIGBUS from now on. A fault that found the
+ * memory good has mapped it before, under the lock.
+ *
+ * Return: 0 where the page is known to be of our file: then nobody else has it mapped, and
+ * it isn't one that the kernel could go by, which doesn't keep such a file from going.
+ */
 int karray_chr_failed(struct karray_dev *kdev, u64 pos, u64 len, int mf_flags)
 {
+	struct page *page = pfn_to_page(PHYS_PFN(kdev->range.start + pos));
 	struct karray_chr *chr = READ_ONCE(kdev->chr);
+	bool ours;
 
 	/* There may be none yet. */
-	if (chr)
-		unmap_mapping_range(chr->inode->i_mapping, pos, len, 1);
-	return -EOPNOTSUPP;
+	if (!chr)
+		return -EOPNOTSUPP;
+	mutex_lock(&chr->fault_lock);
+	unmap_mapping_range(chr->inode->i_mapping, pos, len, 1);
+	ours = page->mapping == chr->inode->i_mapping;
+	mutex_unlock(&chr->fault_lock);
+	return ours ? 0 : -EOPNOTSUPP;
 }
 
-static pfn_t karray_chr_pfn_t(unsigned long pfn)
+static pfn_t karray_chr_pfn_t(unsigned long pfn, bool dax)
 {
-	return phys_to_pfn_t(PFN_PHYS(pfn), PFN_DEV | PFN_MAP);
+	return phys_to_pfn_t(PFN_PHYS(pfn), PFN_DEV | (dax ? PFN_MAP : 0));
 }
 
 /* Pages to map, all by one page table. */
@@ -182,17 +195,20 @@ static int karray_chr_set_ptes(pte_t *pte, unsigned long addr, void *data)
 	struct karray_chr_pages *pages = data;
 	struct mm_struct *mm = pages->vma->vm_mm;
 	/* Write-back cached, as memremap() has it. */
-	pte_t entry = pte_mkspecial(pfn_pte(pages->pfn,
-					    pages->vma->vm_page_prot));
-	pte_t *end = pte + pages->nr;
+	pgprot_t prot = pages->vma->vm_page_prot;
+	unsigned long i;
 
-	if (pages->dax)
-		entry = pte_mkdevmap(entry);
-	for (; pte < end; pte++, addr += PAGE_SIZE) {
+	for (i = 0; i < pages->nr; i++, pte++, addr += PAGE_SIZE) {
+		/*
+		 * An entry that can't be used (a debugger gets here with PROT_NONE) has
+		 * its frame's number inverted: none is to be made out of another one.
+		 */
+		pte_t entry = pte_mkspecial(pfn_pte(pages->pfn + i, prot));
+
+		if (pages->dax)
+			entry = pte_mkdevmap(entry);
 		if (pte_none(ptep_get(pte)))
 			set_pte_at(mm, addr, pte, entry);
-		/* The next frame's: on x86, for entries that are present. */
-		entry = __pte(pte_val(entry) + PAGE_SIZE);
 	}
 	return 0;
 }
@@ -209,7 +225,7 @@ static vm_fault_t karray_chr_insert(struct vm_area_struct *vma,
 	vm_fault_t ret = VM_FAULT_NOPAGE;
 
 	/*
-	 * vmf_insert_pfn() looks up the cache mode each time, in some 900
+	 * vmf_insert_mixed() looks up the cache mode each time, in some 900
 	 * instructions; but not everywhere may a module do without.
 	 */
 	if (IS_ENABLED(CONFIG_X86))
@@ -218,8 +234,7 @@ static vm_fault_t karray_chr_insert(struct vm_area_struct *vma,
 		       VM_FAULT_OOM : VM_FAULT_NOPAGE;
 
 	for (; addr < end && ret == VM_FAULT_NOPAGE; addr += PAGE_SIZE, pfn++)
-		ret = dax ? vmf_insert_mixed(vma, addr, karray_chr_pfn_t(pfn)) :
-			    vmf_insert_pfn(vma, addr, pfn);
+		ret = vmf_insert_mixed(vma, addr, karray_chr_pfn_t(pfn, dax));
 	return ret;
 }
 
@@ -310,7 +325,7 @@ static vm_fault_t karray_chr_huge_fault(struct vm_fault *vmf,
 	    (pmd_none(*vmf->pmd) || pmd_leaf(*vmf->pmd)) &&
 	    karray_mem_readable(kdev, pos, PMD_SIZE) == PMD_SIZE) {
 		karray_chr_prepare_pages(vma, pos, PMD_SIZE);
-		ret = vmf_insert_pfn_pmd(vmf, karray_chr_pfn_t(PHYS_PFN(phys)),
+		ret = vmf_insert_pfn_pmd(vmf, karray_chr_pfn_t(PHYS_PFN(phys), true),
 					 vmf->flags & FAULT_FLAG_WRITE);
 	}
 	mutex_unlock(&chr->fault_lock);
@@ -348,7 +363,7 @@ static int karray_chr_do_mmap(struct karray_chr *chr,
 	vm_flags_set(vma, VM_DONTEXPAND);
 	/* Nothing more for struct pages: with VM_MIXEDMAP, huge ones look like normal. */
 	if (!chr->kdev->settings.dax)
-		vm_flags_set(vma, VM_PFNMAP | VM_DONTDUMP);
+		vm_flags_set(vma, VM_IO | VM_MIXEDMAP | VM_DONTDUMP);
 	/* Not encrypted by the CPU, as memremap() has it. */
 	vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	vma->vm_ops = &karray_chr_vm_ops;

@@ -58,7 +58,7 @@ static long karray_dax_direct_access(struct dax_device *dax_dev, pgoff_t pgoff,
 	if (mode != DAX_RECOVERY_WRITE)
 		len = karray_mem_readable(kdev, pos, len);
 	if (unlikely(kdev->pages_failed) && pfn)
-		karray_pages_heal(kdev, pos, len);
+		len = karray_pages_heal(kdev, pos, len);
 	return len >> PAGE_SHIFT ?: -KARRAY_DAX_EPOISON;
 }
 
