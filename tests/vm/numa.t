@@ -8,7 +8,7 @@ import re
 from harness import KASAN_SHADOW, configure, guest_test, memory_cost, plug
 
 NODES = [arg for n in (0, 1) for arg in (
-    '-object', f'memory-backend-ram,id=node{n},size=512M',
+    '-object', f'memory-backend-ram,id=node{n},size=1G',
     '-numa', f'node,nodeid={n},cpus={n},memdev=node{n}')]
 NODES += ['-numa', 'node,nodeid=2']     # nothing but DIMMs
 EVENT = '/sys/kernel/tracing/events/kmem/kmalloc'
@@ -25,7 +25,7 @@ def wanted_nodes(trace):
             if function in STRUCTS and int(size) >= LARGE}
 
 
-with guest_test(dimms=[], smp='2,sockets=2', qemu_args=NODES) as (t, vm):
+with guest_test(dimms=[], mem='2G', smp='2,sockets=2', qemu_args=NODES) as (t, vm):
     vm.sh('insmod /root/karray.ko')
     for n in (1, 0):
         device = f'/sys/bus/karray/devices/karray{1 - n}'
