@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Puts together what the guest has besides Debian's programs: karray.ko, the test
-# programs and examples (tests/guest/*.c, examples/*.c; linked statically, but for those
-# that use cmocka) and modules (tests/kmod/*.c), its scripts and the fio jobs, in
-# build/VERSION/overlay.
+# Puts together what the guest has besides Debian's programs: karray.ko, karrayctl (and
+# the same with sanitizers, karrayctl-asan), the test programs and examples
+# (tests/guest/*.c, examples/*.c; linked statically, but for those that use cmocka) and
+# modules (tests/kmod/*.c), its scripts and the fio jobs, in build/VERSION/overlay.
 #
 # usage: assemble_test.sh [VERSION...]
 
@@ -50,6 +50,13 @@ build_programs() {
 		-idirafter "/usr/include/$(gcc -print-multiarch)"
 }
 
+# Called by people, and by tests of it.
+build_tools() {
+	make -C "$TOP/tools" -s O="$programs/tools" CFLAGS='-O2 -Werror'
+	make -C "$TOP/tools" -s O="$programs/tools-asan" CFLAGS='-O1 -g -Werror -fsanitize=address,undefined' \
+		LDFLAGS='-static-libasan -static-libubsan'
+}
+
 build_modules() {
 	local version=$1 dir=$BUILD/$1/kmod
 	mkdir -p "$dir"
@@ -70,14 +77,17 @@ assemble() {
 	done
 	cp "$programs/ioctl32" "$root/"
 	cp -r "$TOP/fio-jobs" "$root/"
+	install -D -s "$programs/tools/karrayctl" "$root/../usr/sbin/karrayctl"
+	install -s "$programs/tools-asan/karrayctl" "$root/karrayctl-asan"
 	install -D -m 644 -t "$root/../etc/udev/rules.d" "$TOP"/udev/*.rules
 	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"
 }
 
 select_kernels "$@"
-ensure_packages gcc libc6-dev libcmocka-dev
+ensure_packages gcc make pkg-config libc6-dev libcmocka-dev libsmartcols-dev libmount-dev libblkid-dev libudev-dev
 ensure_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion)-dev"
 build_programs
+build_tools
 for version in "${versions[@]}"; do
 	[ -e "$BUILD/$version/karray.ko" ] || "$TOP/scripts/compile_karray.sh" "$version"
 	build_modules "$version"

@@ -138,8 +138,8 @@ up_to_date() {
 
 sources() {
 	cd "$TOP"
-	find Kbuild Makefile drivers include probes -type f \
-		\( -name Kbuild -o -name Makefile -o -name '*.[chS]' -o -name '*.sh' \) \
+	find Kbuild Makefile VERSION drivers include probes -type f \
+		\( -name Kbuild -o -name Makefile -o -name VERSION -o -name '*.[chS]' -o -name '*.sh' \) \
 		! -name '*.mod.c' ! -name karray_probes.h | sort
 }
 
