@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: GPL-2.0
+/* karrayctl's verbs that change what devices there are, and how they are. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "karrayctl.h"
+
+#define BUS	"/sys/bus/karray"
+#define ACPI	"/sys/bus/acpi/devices"
+
+/* How long a DIMM may take to leave, and who looks at a disk for a moment (blkid), ms. */
+#define EJECT_PATIENCE	60000
+#define BUSY_PATIENCE	1000
+#define STEP		50
+
+/* Why it was refused: what the kernel has in its log, or else what the errno means. */
+static void refused(const struct device *dev, const char *what, int error, int log)
+{
+	char *reason = log_reason(log, dev->name), **holders = NULL;
+	size_t i;
+
+	if (reason)
+		say("%s: %s", dev->name, reason);
+	else if (error == EACCES || error == EPERM)
+		say("%s: cannot %s: this needs root", dev->name, what);
+	else if (error == ENODEV || error == ENOENT)
+		say("%s: cannot %s: it has gone", dev->name, what);
+	else
+		say("%s: cannot %s: %s; dmesg may tell more", dev->name, what, strerror(error));
+	free(reason);
+
+	if (error == EBUSY)
+		holders = device_holders(dev);
+	for (i = 0; holders && holders[i]; i++)
+		say("%s: %s", dev->name, holders[i]);
+	strings_free(holders);
+}
+
+static bool has_holders(const struct device *dev)
+{
+	char **holders = device_holders(dev);
+	bool any = holders;
+
+	strings_free(holders);
+	return any;
+}
+
+int change_state(struct device *dev, const char *state)
+{
+	char *what = text("make it %s", state);
+	int log = log_open(), error = 0, left = BUSY_PATIENCE;
+
+	device_lock(dev);
+	wait_for_udev();
+	if (!device_is(dev, "state", state)) {
+		error = device_put(dev, "state", state);
+		/* Somebody who was gone when we looked for him will not stay. */
+		while (error == EBUSY && !strcmp(state, "offline") && left > 0 && !has_holders(dev)) {
+			usleep(STEP * 1000);
+			left -= STEP;
+			error = device_put(dev, "state", state);
+		}
+	}
+	if (error)
+		refused(dev, what, error, log);
+	device_nodes(dev);
+	if (log >= 0)
+		close(log);
+	free(what);
+	return error ? -1 : 0;
+}
+
+/* Settings ------------------------------------------------------------------- */
+
+static const struct {
+	const char *name, *help;
+} settings[] = {
+	{ "queue_mode",		"how the disk takes I/O: mq or bio" },
+	{ "nr_queues",		"hardware queues of the disk, 0 for one for each CPU" },
+	{ "poll_queues",	"more of them, for polled I/O" },
+	{ "queue_depth",	"requests in each, 0 for the default" },
+	{ "logical_block_size",	"of the disk, 512 to 4096 bytes" },
+	{ "dax",		"1: the memory has struct pages" },
+	{ "read_only",		"1: neither disk nor char device can be written" },
+};
+
+void list_settings(void)
+{
+	size_t i;
+
+	puts("\nSettings:");
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		printf("  %-19s %s\n", settings[i].name, settings[i].help);
+}
+
+bool is_setting(const char *arg)
+{
+	size_t i, len = strcspn(arg, "=");
+
+	for (i = 0; arg[len] && i < ARRAY_SIZE(settings); i++)
+		if (strlen(settings[i].name) == len && !strncmp(settings[i].name, arg, len))
+			return true;
+	return false;
+}
+
+/* Writes the settings; those written before one that is refused get their old values. */
+static int put_settings(struct device *dev, char **wanted)
+{
+	int log = log_open(), error = 0;
+	char *name, *value, *old;
+
+	if (*wanted) {
+		name = text("%s", *wanted);
+		value = strchr(name, '=');
+		*value++ = '\0';
+		old = device_get(dev, name);
+		error = device_put(dev, name, value);
+		if (error) {
+			value[-1] = '=';
+			value = text("set %s", name);
+			refused(dev, value, error, log);
+			free(value);
+		} else if (put_settings(dev, wanted + 1)) {
+			error = EINVAL;
+			if (old)
+				device_put(dev, name, old);
+		}
+		free(old);
+		free(name);
+	}
+	if (log >= 0)
+		close(log);
+	return error ? -1 : 0;
+}
+
+/* The present values of the same settings, "NAME=VALUE". */
+static char **present_settings(const struct device *dev, char **wanted)
+{
+	char **present = NULL, *name, *value;
+
+	for (; *wanted; wanted++) {
+		name = text("%.*s", (int)strcspn(*wanted, "="), *wanted);
+		value = device_get(dev, name);
+		if (value)
+			strings_add(&present, text("%s=%s", name, value));
+		free(value);
+		free(name);
+	}
+	return present;
+}
+
+static bool same_settings(char **present, char **wanted)
+{
+	for (; *wanted; wanted++, present++)
+		if (!present || !*present || strcmp(*present, *wanted))
+			return false;
+	return true;
+}
+
+int change_settings(struct device *dev, char **wanted)
+{
+	char **old = present_settings(dev, wanted);
+	bool was_online;
+	int ret = 0;
+
+	device_lock(dev);
+	was_online = device_is(dev, "state", "online");
+	if (same_settings(old, wanted))
+		goto out;
+	ret = was_online ? change_state(dev, "offline") : 0;
+	if (ret)
+		goto out;
+	ret = put_settings(dev, wanted);
+	if (!was_online)
+		goto out;
+	if (change_state(dev, "online")) {
+		ret = -1;
+		say("%s: gets its old settings", dev->name);
+		if (old && !put_settings(dev, old))
+			change_state(dev, "online");
+	}
+out:
+	strings_free(old);
+	return ret;
+}
+
+/* Verbs for devices ------------------------------------------------------------ */
+
+struct change {
+	const char *done;		/* what has been done to them: "taken" */
+	const char *question;		/* before it's done, after the name; NULL: none */
+	bool (*applies)(const struct device *dev);	/* of "all" */
+	int (*change)(struct device *dev, const struct options *options);
+};
+
+static bool is_online(const struct device *dev)
+{
+	return device_is(dev, "state", "online");
+}
+
+static bool is_offline(const struct device *dev)
+{
+	return device_is(dev, "state", "offline");
+}
+
+static bool is_system_ram(const struct device *dev)
+{
+	return device_is(dev, "state", "system-ram");
+}
+
+static bool is_taken(const struct device *dev)
+{
+	return !is_system_ram(dev) && !faccessat(dev->dir, "takeable", F_OK, 0);
+}
+
+static bool has_origin(const struct device *dev, const char *kind)
+{
+	char *origin = device_get(dev, "origin");
+	bool yes = origin && !strncmp(origin, kind, strlen(kind));
+
+	free(origin);
+	return yes;
+}
+
+static bool is_dimm(const struct device *dev)
+{
+	return has_origin(dev, "acpi:");
+}
+
+static bool is_region(const struct device *dev)
+{
+	return has_origin(dev, "region:");
+}
+
+static int count_message(const char *done, unsigned int n, unsigned int failed)
+{
+	if (failed)
+		say("%u device%s %s, %u failed", n, n == 1 ? "" : "s", done, failed);
+	else
+		say("%u device%s %s", n, n == 1 ? "" : "s", done);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static bool agreed(const struct device *dev, const struct change *change,
+		   const struct options *options)
+{
+	char *question = text("%s: %s", dev->name, change->question);
+	bool yes = confirmed(options, question);
+
+	free(question);
+	return yes;
+}
+
+static int change_each(const struct change *change, const struct options *options, char **args)
+{
+	unsigned int n = 0, failed = 0;
+	struct devices devs;
+	bool all = false;
+	char **arg;
+	size_t i;
+
+	if (!*args) {
+		say("which devices? Name them, or say all");
+		return EXIT_USAGE;
+	}
+	if (!karray_loaded())
+		return EXIT_FAILURE;
+	for (arg = args; *arg; arg++)
+		all |= !strcmp(*arg, "all");
+
+	devs = devices_named(args, &failed);
+	for (i = 0; i < devs.count; i++) {
+		if (all && !change->applies(&devs.dev[i]))
+			continue;
+		if ((change->question && !agreed(&devs.dev[i], change, options)) ||
+		    change->change(&devs.dev[i], options))
+			failed++;
+		else
+			n++;
+	}
+	devices_free(&devs);
+	wait_for_udev();
+	return count_message(change->done, n, failed);
+}
+
+static int go_online(struct device *dev, const struct options *options)
+{
+	(void)options;
+	if (!is_system_ram(dev))
+		return change_state(dev, "online");
+	say("%s: is System RAM; karrayctl take %s makes it a device", dev->name, dev->name);
+	return -1;
+}
+
+int verb_online(const struct options *options, char **args)
+{
+	static const struct change change = { "online", NULL, is_offline, go_online };
+
+	return change_each(&change, options, args);
+}
+
+static int go_offline(struct device *dev, const struct options *options)
+{
+	(void)options;
+	if (!is_system_ram(dev))
+		return change_state(dev, "offline");
+	say("%s: is System RAM, which karray can't take offline", dev->name);
+	return -1;
+}
+
+int verb_offline(const struct options *options, char **args)
+{
+	static const struct change change = { "offline", NULL, is_online, go_offline };
+
+	return change_each(&change, options, args);
+}
+
+static int take(struct device *dev, const struct options *options)
+{
+	char *answer;
+	int ret;
+
+	if (!is_system_ram(dev)) {
+		say("%s: is not System RAM", dev->name);
+		return -1;
+	}
+	if (!options->dry_run)
+		return change_state(dev, "online");
+	answer = device_get(dev, "takeable");
+	ret = answer && !strcmp(answer, "yes") ? 0 : -1;
+	say("%s: %s", dev->name, ret ? answer ?: "cannot be asked: this needs root" : "could be taken");
+	free(answer);
+	return ret;
+}
+
+int verb_take(const struct options *options, char **args)
+{
+	static const struct change change = { "taken", NULL, is_system_ram, take };
+	static const struct change dry = { "takeable", NULL, is_system_ram, take };
+
+	return change_each(options->dry_run ? &dry : &change, options, args);
+}
+
+static int give_back(struct device *dev, const struct options *options)
+{
+	(void)options;
+	if (faccessat(dev->dir, "takeable", F_OK, 0)) {
+		say("%s: is not from System RAM", dev->name);
+		return -1;
+	}
+	return change_state(dev, "system-ram");
+}
+
+int verb_give_back(const struct options *options, char **args)
+{
+	static const struct change change = {
+		"given back", "give it to the kernel as System RAM? All that it holds is lost.",
+		is_taken, give_back
+	};
+
+	return change_each(&change, options, args);
+}
+
+/*
+ * The kernel answers to a wish to eject later: the device goes, or "Offline failed." is in
+ * the log. Being online it is asked before, which is answered at once.
+ */
+static int eject(struct device *dev, const struct options *options)
+{
+	char *origin = device_get(dev, "origin"), *path = NULL;
+	int log = log_open(), fd = -1, left, ret = -1;
+	bool was_online = is_online(dev);
+
+	(void)options;
+	if (!is_dimm(dev)) {
+		say("%s: is no DIMM but from %s", dev->name, origin ?: "somewhere else");
+		goto out;
+	}
+	path = text(ACPI "/%s/eject", origin + strlen("acpi:"));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) {
+		refused(dev, "eject it", errno, log);
+		goto out;
+	}
+	if (was_online && change_state(dev, "offline"))
+		goto out;
+	if (write(fd, "1", 1) != 1) {
+		refused(dev, "eject it", errno, log);
+		goto out_online;
+	}
+	for (left = EJECT_PATIENCE; left > 0; left -= STEP) {
+		if (faccessat(dev->dir, "size", F_OK, 0)) {
+			ret = 0;
+			goto out;
+		}
+		if (log_says(log, "Offline failed."))
+			break;
+		usleep(STEP * 1000);
+	}
+	say("%s: has not left; dmesg may tell why", dev->name);
+out_online:
+	if (was_online)
+		change_state(dev, "online");
+out:
+	if (fd >= 0)
+		close(fd);
+	if (log >= 0)
+		close(log);
+	free(path);
+	free(origin);
+	return ret;
+}
+
+int verb_eject(const struct options *options, char **args)
+{
+	static const struct change change = {
+		"ejected", "eject the DIMM? It takes all that it holds with it.", is_dimm, eject
+	};
+
+	return change_each(&change, options, args);
+}
+
+static char **chosen_settings;
+
+static int set(struct device *dev, const struct options *options)
+{
+	(void)options;
+	if (!is_system_ram(dev))
+		return change_settings(dev, chosen_settings);
+	/* They hold when it's taken. */
+	device_lock(dev);
+	return put_settings(dev, chosen_settings);
+}
+
+static bool any(const struct device *dev)
+{
+	(void)dev;
+	return true;
+}
+
+int verb_set(const struct options *options, char **args)
+{
+	static const struct change change = { "set", NULL, any, set };
+	char **names = NULL;
+	int status;
+
+	for (chosen_settings = NULL; *args; args++) {
+		if (!strchr(*args, '=')) {
+			strings_add(&names, text("%s", *args));
+		} else if (is_setting(*args)) {
+			strings_add(&chosen_settings, text("%s", *args));
+		} else {
+			say("there is no setting '%s'; karrayctl set --help shows all", *args);
+			status = EXIT_USAGE;
+			goto out;
+		}
+	}
+	if (!chosen_settings) {
+		say("set what? NAME=VALUE; karrayctl set --help shows all");
+		status = EXIT_USAGE;
+		goto out;
+	}
+	status = change_each(&change, options, names ?: (char *[]){ NULL });
+out:
+	strings_free(names);
+	strings_free(chosen_settings);
+	return status;
+}
+
+/* Ranges set aside at boot --------------------------------------------------------- */
+
+static int write_bus(const char *attr, const char *value)
+{
+	char *path = text(BUS "/%s", attr);
+	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
+
+	free(path);
+	if (fd < 0)
+		return errno;
+	if (write(fd, value, strlen(value)) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+/* The name of the device that has come to be, for scripts. */
+static void print_created(uint64_t start)
+{
+	struct devices devs = devices_all();
+	char *origin = text("region:0x%" PRIx64, start);
+	size_t i;
+
+	for (i = 0; i < devs.count; i++)
+		if (device_is(&devs.dev[i], "origin", origin))
+			puts(devs.dev[i].name);
+	free(origin);
+	devices_free(&devs);
+}
+
+static int create(const char *range)
+{
+	uint64_t size, start;
+	char *reason;
+	int log, error;
+
+	if (!parse_range(range, '@', &size, &start)) {
+		say("'%s' is no range: SIZE@START, as in 2G@4G", range);
+		return -1;
+	}
+	log = log_open();
+	error = write_bus("create", range);
+	if (error) {
+		reason = log_reason(log, NULL);
+		say("%s: %s", range, reason ?: error == EACCES ? "this needs root" : strerror(error));
+		free(reason);
+	} else {
+		print_created(start);
+	}
+	if (log >= 0)
+		close(log);
+	return error ? -1 : 0;
+}
+
+int verb_create(const struct options *options, char **args)
+{
+	unsigned int n = 0, failed = 0;
+
+	(void)options;
+	if (!*args) {
+		say("create which? SIZE@START, as in 2G@4G");
+		return EXIT_USAGE;
+	}
+	if (!karray_loaded())
+		return EXIT_FAILURE;
+	for (; *args; args++)
+		if (create(*args))
+			failed++;
+		else
+			n++;
+	wait_for_udev();
+	return count_message("created", n, failed);
+}
+
+static int delete(struct device *dev, const struct options *options)
+{
+	int log = log_open(), error;
+
+	(void)options;
+	device_lock(dev);
+	wait_for_udev();
+	error = write_bus("delete", dev->name);
+	if (error)
+		refused(dev, "delete it", error, log);
+	if (log >= 0)
+		close(log);
+	return error ? -1 : 0;
+}
+
+int verb_delete(const struct options *options, char **args)
+{
+	static const struct change change = { "deleted", NULL, is_region, delete };
+
+	return change_each(&change, options, args);
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What karrayctl says, and what it is told: messages, sizes, questions. */
+
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "karrayctl.h"
+
+void *must(void *memory)
+{
+	if (!memory) {
+		say("out of memory");
+		exit(EXIT_FAILURE);
+	}
+	return memory;
+}
+
+char *text(const char *format, ...)
+{
+	va_list args;
+	char *out;
+	int len;
+
+	va_start(args, format);
+	len = vasprintf(&out, format, args);
+	va_end(args);
+	return must(len < 0 ? NULL : out);
+}
+
+void say(const char *format, ...)
+{
+	va_list args;
+
+	fputs("karrayctl: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+char *human_size(uint64_t bytes)
+{
+	static const char units[] = "BKMGTPE";
+	unsigned int unit = 0, tenths;
+	uint64_t rest = 0;
+
+	while (bytes >= 1024 && units[unit + 1]) {
+		rest = bytes % 1024;
+		bytes /= 1024;
+		unit++;
+	}
+	tenths = rest * 10 / 1024;
+	if (tenths)
+		return text("%" PRIu64 ".%u%c", bytes, tenths, units[unit]);
+	return text("%" PRIu64 "%c", bytes, units[unit]);
+}
+
+/* A number with a unit, and what comes after it. */
+static bool scan_size(const char *arg, uint64_t *bytes, char **end)
+{
+	static const char units[] = "KMGTPE";
+	const char *unit;
+	int shift;
+
+	if (!isdigit((unsigned char)*arg))
+		return false;
+	errno = 0;
+	*bytes = strtoull(arg, end, 0);
+	if (errno)
+		return false;
+	unit = **end ? strchr(units, toupper((unsigned char)**end)) : NULL;
+	if (!unit)
+		return true;
+	shift = 10 * (unit - units + 1);
+	(*end)++;
+	if (!strncmp(*end, "iB", 2))
+		*end += 2;
+	if (*bytes > UINT64_MAX >> shift)
+		return false;
+	*bytes <<= shift;
+	return true;
+}
+
+bool parse_size(const char *arg, uint64_t *bytes)
+{
+	char *end;
+
+	return scan_size(arg, bytes, &end) && !*end;
+}
+
+bool parse_range(const char *arg, char between, uint64_t *first, uint64_t *second)
+{
+	char *end;
+
+	return scan_size(arg, first, &end) && *end == between &&
+	       parse_size(end + 1, second);
+}
+
+bool confirmed(const struct options *options, const char *question)
+{
+	char *line = NULL;
+	size_t size = 0;
+	bool yes = false;
+
+	if (options->force)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		say("%s Use --force to say yes", question);
+		return false;
+	}
+	fprintf(stderr, "%s [y/N] ", question);
+	if (getline(&line, &size, stdin) > 0)
+		yes = tolower((unsigned char)line[0]) == 'y';
+	free(line);
+	return yes;
+}
+
+void progress(const char *what, uint64_t done, uint64_t all)
+{
+	static unsigned int last = UINT32_MAX;
+	unsigned int percent = all ? done / (all / 100 + 1) : 100;
+
+	if (done >= all)
+		percent = 100;
+	if (!isatty(STDERR_FILENO) || percent == last)
+		return;
+	last = percent;
+	/* The line is cleared when it's done. */
+	if (percent < 100)
+		fprintf(stderr, "\r%s: %u %%", what, percent);
+	else
+		fputs("\r\033[K", stderr);
+	fflush(stderr);
+}
