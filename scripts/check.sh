@@ -23,6 +23,7 @@ help_asked "$@"
 tools=(gcc clang sparse analyzer coccinelle checkpatch fanalyzer sanitizers
        shellcheck pyflakes codespell)
 packages=(make gcc gcc-12 libc6-dev libelf1 pahole git perl python3 libcmocka-dev
+	  pkg-config libsmartcols-dev libmount-dev libblkid-dev libudev-dev
 	  clang lld llvm sparse shellcheck pyflakes3 codespell
 	  coccinelle libpython3-dev)	# whose scripts are in Python: it looks for the library
 work=$BUILD/check
@@ -184,16 +185,18 @@ check_checkpatch() {
 
 # Programs ------------------------------------------------------------------
 
-userspace=('tests/guest/*.[ch]' 'examples/*.[ch]' 'scripts/bench/*.[ch]')
-cflags=(-Wall -Wextra -Werror -Iinclude/uapi -pthread)
+userspace=('tests/guest/*.[ch]' 'examples/*.[ch]' 'scripts/bench/*.[ch]' 'tools/*.[ch]')
+cflags=(-Wall -Wextra -Werror -Iinclude/uapi -pthread '-DKARRAY_VERSION="0"')
 
 check_fanalyzer() {
+	local flags
+	read -ra flags < <(pkg-config --cflags smartcols mount blkid libudev)
 	files "${userspace[@]/%\[ch]/c}" |
-		in_parallel 1 gcc -O1 -fanalyzer "${cflags[@]}" -c -o /dev/null 2>&1 | none
+		in_parallel 1 gcc -O1 -fanalyzer "${cflags[@]}" "${flags[@]}" -c -o /dev/null 2>&1 | none
 }
 
 # Those that take a plain file for the memory run as well, and do what they should. The
-# sanitizers' library wants to be the first.
+# sanitizers' library wants to be the first. (karrayctl is run with them in guests.)
 sanitized_runs() {
 	local dir=$work/sanitizers file=$work/sanitizers/memory
 	unset LD_PRELOAD
@@ -216,7 +219,7 @@ check_sanitizers() {
 	mkdir -p "$work/sanitizers"
 	while read -r source; do
 		gcc_sanitized "$source" || return
-	done < <(files "${userspace[@]/%\[ch]/c}" ':!scripts/bench')
+	done < <(files "${userspace[@]/%\[ch]/c}" ':!scripts/bench' ':!tools')
 	output=$(sanitized_runs 2>&1) && ! grep -q 'differs\|runtime error' <<<"$output" && return
 	printf '%s\n' "$output"
 	return 1

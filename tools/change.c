@@ -110,33 +110,28 @@ bool is_setting(const char *arg)
 	return false;
 }
 
-/* Writes the settings; those written before one that is refused get their old values. */
-static int put_settings(struct device *dev, char **wanted)
+/* The value of "NAME=VALUE". */
+static const char *value_of(const char *setting)
 {
-	int log = log_open(), error = 0;
-	char *name, *value, *old;
+	return setting + strcspn(setting, "=") + 1;
+}
 
-	if (*wanted) {
-		name = text("%s", *wanted);
-		value = strchr(name, '=');
-		*value++ = '\0';
-		old = device_get(dev, name);
-		error = device_put(dev, name, value);
-		if (error) {
-			value[-1] = '=';
-			value = text("set %s", name);
-			refused(dev, value, error, log);
-			free(value);
-		} else if (put_settings(dev, wanted + 1)) {
-			error = EINVAL;
-			if (old)
-				device_put(dev, name, old);
-		}
-		free(old);
-		free(name);
-	}
+static char *name_of(const char *setting)
+{
+	return text("%.*s", (int)strcspn(setting, "="), setting);
+}
+
+static int put_setting(struct device *dev, const char *setting)
+{
+	char *name = name_of(setting), *what = text("set %s", name);
+	int log = log_open(), error = device_put(dev, name, value_of(setting));
+
+	if (error)
+		refused(dev, what, error, log);
 	if (log >= 0)
 		close(log);
+	free(what);
+	free(name);
 	return error ? -1 : 0;
 }
 
@@ -146,10 +141,9 @@ static char **present_settings(const struct device *dev, char **wanted)
 	char **present = NULL, *name, *value;
 
 	for (; *wanted; wanted++) {
-		name = text("%.*s", (int)strcspn(*wanted, "="), *wanted);
+		name = name_of(*wanted);
 		value = device_get(dev, name);
-		if (value)
-			strings_add(&present, text("%s=%s", name, value));
+		strings_add(&present, text("%s=%s", name, value ?: ""));
 		free(value);
 		free(name);
 	}
@@ -158,10 +152,25 @@ static char **present_settings(const struct device *dev, char **wanted)
 
 static bool same_settings(char **present, char **wanted)
 {
-	for (; *wanted; wanted++, present++)
-		if (!present || !*present || strcmp(*present, *wanted))
+	for (; present && *wanted; wanted++, present++)
+		if (strcmp(*present, *wanted))
 			return false;
 	return true;
+}
+
+/* Writes the settings; if one is refused, those before it get their old values again. */
+static int put_settings(struct device *dev, char **wanted, char **old)
+{
+	size_t n;
+
+	for (n = 0; wanted[n]; n++)
+		if (put_setting(dev, wanted[n]))
+			break;
+	if (!wanted[n])
+		return 0;
+	while (n--)
+		put_setting(dev, old[n]);
+	return -1;
 }
 
 int change_settings(struct device *dev, char **wanted)
@@ -177,13 +186,13 @@ int change_settings(struct device *dev, char **wanted)
 	ret = was_online ? change_state(dev, "offline") : 0;
 	if (ret)
 		goto out;
-	ret = put_settings(dev, wanted);
+	ret = put_settings(dev, wanted, old);
 	if (!was_online)
 		goto out;
 	if (change_state(dev, "online")) {
 		ret = -1;
 		say("%s: gets its old settings", dev->name);
-		if (old && !put_settings(dev, old))
+		if (!put_settings(dev, old, wanted))
 			change_state(dev, "online");
 	}
 out:
@@ -432,11 +441,7 @@ static char **chosen_settings;
 static int set(struct device *dev, const struct options *options)
 {
 	(void)options;
-	if (!is_system_ram(dev))
-		return change_settings(dev, chosen_settings);
-	/* They hold when it's taken. */
-	device_lock(dev);
-	return put_settings(dev, chosen_settings);
+	return change_settings(dev, chosen_settings);
 }
 
 static bool any(const struct device *dev)

@@ -240,9 +240,9 @@ int verb_checksum(const struct options *options, char **args)
 /* badblocks ------------------------------------------------------------------------- */
 
 /* Calls @fn for each bad range. */
-static int for_each_bad(const struct device *dev, int fd, uint64_t start, uint64_t end,
-			int (*fn)(const struct device *dev, int fd, uint64_t start, uint64_t end, void *arg),
-			void *arg)
+static int walk_bad(const struct device *dev, int fd, uint64_t start, uint64_t end,
+		    int (*fn)(const struct device *dev, int fd, uint64_t start, uint64_t end, void *arg),
+		    void *arg)
 {
 	struct karray_bad_range range;
 	struct karray_bad bad = { .ranges = (uintptr_t)&range };
@@ -272,14 +272,14 @@ static int list_bad(const struct device *dev, int fd, uint64_t start, uint64_t e
 
 static int list_all_bad(const struct device *dev, int fd, uint64_t start, uint64_t end, void *table)
 {
-	return for_each_bad(dev, fd, start, end, list_bad, table);
+	return walk_bad(dev, fd, start, end, list_bad, table);
 }
 
 /* Zeroing them is what makes them good; what they held is lost already. */
 static int clear_bad(const struct device *dev, int fd, uint64_t start, uint64_t end, void *arg)
 {
 	(void)arg;
-	return for_each_bad(dev, fd, start, end, zero_range, NULL);
+	return walk_bad(dev, fd, start, end, zero_range, NULL);
 }
 
 static bool may_clear(const struct device *dev, const struct options *options)
@@ -326,7 +326,9 @@ int verb_badblocks(const struct options *options, char **args)
 		return EXIT_USAGE;
 	}
 	if (options->clear) {
-		work = (struct work){ .done = "cleared", .mode = O_RDWR, .wanted = may_clear, .work = clear_bad };
+		work = (struct work){
+			.done = "cleared", .mode = O_RDWR, .wanted = may_clear, .work = clear_bad,
+		};
 		return work_on_each(&work, options, args);
 	}
 	if (options->add) {

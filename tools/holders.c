@@ -73,8 +73,8 @@ static char *read_line(const char *path)
 }
 
 /* Calls @fn for each entry of a directory, which need not be there. */
-static void for_each_entry(const char *path, void (*fn)(const char *path, const char *name, void *arg),
-			   void *arg)
+static void walk_dir(const char *path, void (*fn)(const char *path, const char *name, void *arg),
+		     void *arg)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
@@ -165,15 +165,15 @@ static void find_blocks(const struct device *dev, struct blocks *blocks)
 		return;
 	add_block(blocks, dev->disk, NULL);
 	path = text("/sys/class/block/%s", dev->disk);
-	for_each_entry(path, add_partition, blocks);
+	walk_dir(path, add_partition, blocks);
 	free(path);
 	for (i = 0; i < blocks->count; i++) {
 		struct above above = { blocks, blocks->block[i] };
 
 		path = text("/sys/class/block/%s/holders", blocks->block[i]->name);
-		for_each_entry(path, add_holder, &above);
+		walk_dir(path, add_holder, &above);
 		free(path);
-		for_each_entry("/sys/block", add_loop, &above);
+		walk_dir("/sys/block", add_loop, &above);
 	}
 }
 
@@ -199,8 +199,8 @@ static char *block_name(const struct block *block)
 /* Mounts and swap ------------------------------------------------------------- */
 
 /* Calls @fn with each block device that is mounted and where, NULL if it's swap. */
-static void for_each_mount(const struct blocks *blocks,
-			   void (*fn)(const struct block *block, const char *where, void *arg), void *arg)
+static void walk_mounts(const struct blocks *blocks,
+			void (*fn)(const struct block *block, const char *where, void *arg), void *arg)
 {
 	struct libmnt_table *mounts = mnt_new_table_from_file("/proc/self/mountinfo");
 	struct libmnt_table *swaps = must(mnt_new_table());
@@ -243,7 +243,7 @@ char **device_mounts(const struct device *dev)
 	struct blocks blocks;
 
 	find_blocks(dev, &blocks);
-	for_each_mount(&blocks, add_mount, &mounts);
+	walk_mounts(&blocks, add_mount, &mounts);
 	free_blocks(&blocks);
 	return mounts;
 }
@@ -322,7 +322,7 @@ static void look_at_process(const char *path, const char *name, void *arg)
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		search->verb = files[i].verb;
 		file = text("%s/%s/%s", path, name, files[i].dir);
-		for_each_entry(file, look_at_file, search);
+		walk_dir(file, look_at_file, search);
 		free(file);
 	}
 	free(search->comm);
@@ -368,7 +368,7 @@ static void look_at_subsystem(const char *path, const char *name, void *arg)
 	char *dir = text("%s/%s/namespaces", path, name);
 
 	export->subsystem = name;
-	for_each_entry(dir, look_at_namespace, export);
+	walk_dir(dir, look_at_namespace, export);
 	free(dir);
 }
 
@@ -382,7 +382,7 @@ char **device_holders(const struct device *dev)
 	size_t i;
 
 	find_blocks(dev, &blocks);
-	for_each_mount(&blocks, tell_mount, &sentences);
+	walk_mounts(&blocks, tell_mount, &sentences);
 	for (i = 0; i < blocks.count; i++)
 		if (blocks.block[i]->below) {
 			lower = block_name(blocks.block[i]->below);
@@ -390,8 +390,8 @@ char **device_holders(const struct device *dev)
 			strings_add(&sentences, upper);
 			free(lower);
 		}
-	for_each_entry(NVMET, look_at_subsystem, &export);
-	for_each_entry("/proc", look_at_process, &search);
+	walk_dir(NVMET, look_at_subsystem, &export);
+	walk_dir("/proc", look_at_process, &search);
 	free_blocks(&blocks);
 	return sentences;
 }

@@ -61,7 +61,8 @@ static const struct {
 	const char *arg;
 	const char *help;
 } option_table[] = {
-	{ { "output", required_argument, NULL, 'o' }, "COLUMNS", "these columns; +COLUMNS adds to the default" },
+	{ { "output", required_argument, NULL, 'o' }, "COLUMNS",
+	  "these columns; +COLUMNS adds to the default" },
 	{ { "output-all", no_argument, NULL, 'O' }, NULL, "all columns" },
 	{ { "noheadings", no_argument, NULL, 'n' }, NULL, "no headings" },
 	{ { "raw", no_argument, NULL, 'r' }, NULL, "single blanks between columns" },
@@ -104,7 +105,8 @@ static void print_options(const struct command *command)
 
 static void print_command_help(const struct command *command)
 {
-	printf("Usage: karrayctl %s [OPTION...] %s\n\n%s.\n", command->name, command->args, command->help);
+	printf("Usage: karrayctl %s [OPTION...] %s\n\n%s.\n", command->name, command->args,
+	       command->help);
 	if (strstr(command->args, "DEVICE"))
 		puts("A DEVICE is karrayN, one of its nodes, or a link to one (/dev/disk/by-id/...).");
 	print_options(command);
@@ -145,19 +147,43 @@ static bool size_option(const char *name, uint64_t *value)
 static bool store_option(struct options *options, int letter)
 {
 	switch (letter) {
-	case 'o':	options->columns = optarg; break;
-	case 'O':	options->all_columns = true; break;
-	case 'n':	options->no_headings = true; break;
-	case 'r':	options->raw = true; break;
-	case 'b':	options->bytes = true; break;
-	case 'J':	options->json = true; break;
-	case 'f':	options->force = true; break;
-	case 'N':	options->dry_run = true; break;
-	case 'A':	options->add = optarg; break;
-	case 'c':	options->clear = true; break;
-	case 'C':	options->config = optarg; break;
-	case 's':	return size_option("start", &options->offset);
-	case 'l':	return size_option("length", &options->length);
+	case 'o':
+		options->columns = optarg;
+		break;
+	case 'O':
+		options->all_columns = true;
+		break;
+	case 'n':
+		options->no_headings = true;
+		break;
+	case 'r':
+		options->raw = true;
+		break;
+	case 'b':
+		options->bytes = true;
+		break;
+	case 'J':
+		options->json = true;
+		break;
+	case 'f':
+		options->force = true;
+		break;
+	case 'N':
+		options->dry_run = true;
+		break;
+	case 'A':
+		options->add = optarg;
+		break;
+	case 'c':
+		options->clear = true;
+		break;
+	case 'C':
+		options->config = optarg;
+		break;
+	case 's':
+		return size_option("start", &options->offset);
+	case 'l':
+		return size_option("length", &options->length);
 	}
 	return true;
 }

@@ -96,6 +96,6 @@ bool log_says(int log, const char *words)
 	bool found = false;
 
 	while (log_next(log, record, sizeof(record)))
-		found |= strstr(record, words) != NULL;
+		found |= !!strstr(record, words);
 	return found;
 }
