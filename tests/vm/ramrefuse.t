@@ -71,9 +71,9 @@ with guest_test('ramrefuse_claimed', dimms=[], memhotplug=True, cmdline='memmap=
     refused(t, vm, 'a DIMM that was claimed when it came')
 
 # Memory that was there at boot, and ends amid a block.
-with guest_test('ramrefuse_boot', dimms=[('hp_dimm0', '576M')], memhotplug=True, mem='1G',
+with guest_test('ramrefuse_boot', dimms=[('hp_dimm0', '576M')], memhotplug=True, mem='2G',
                 cmdline='movable_node memmap=512M@4G',
-                qemu_args=['-object', 'memory-backend-ram,id=ram0,size=1G',
+                qemu_args=['-object', 'memory-backend-ram,id=ram0,size=2G',
                            '-numa', 'node,nodeid=0,cpus=0-1,memdev=ram0', '-numa', 'node,nodeid=1'],
                 tap=t) as (t, vm):
     vm.sh('insmod /root/karray.ko')
