@@ -21,8 +21,30 @@ headers_install:
 	install -D -m 644 include/uapi/linux/karray.h \
 		'$(INSTALL_HDR_PATH)/include/linux/karray.h'
 
+# karrayctl, and what goes with it.
+tools:
+	$(MAKE) -C tools
+
+sysconfdir ?= /etc
+mandir ?= /usr/share/man
+udevdir ?= /usr/lib/udev
+unitdir ?= /usr/lib/systemd/system
+completiondir ?= /usr/share/bash-completion/completions
+
+install-tools: tools
+	$(MAKE) -C tools install
+	install -D -m 644 tools/karrayctl.bash-completion '$(DESTDIR)$(completiondir)/karrayctl'
+	for page in man/*; do \
+		install -D -m 644 -t "$(DESTDIR)$(mandir)/man$${page##*.}" "$$page" || exit; \
+	done
+	install -D -m 644 -t '$(DESTDIR)$(udevdir)/rules.d' udev/60-karray.rules
+	install -D -m 644 -t '$(DESTDIR)$(unitdir)' systemd/karray@.service
+	test -e '$(DESTDIR)$(sysconfdir)/karray.conf' || \
+		install -D -m 644 examples/karray.conf '$(DESTDIR)$(sysconfdir)/karray.conf'
+
 clean: headers-there
 	+$(kbuild) clean
+	$(MAKE) -C tools clean
 
 headers-there:
 	@case '$(CURDIR)' in *' '*) \
@@ -52,6 +74,9 @@ help:
 	@echo '  make install    install it below /lib/modules/RELEASE/updates'
 	@echo '  make headers_install'
 	@echo '                  install linux/karray.h, for programs that use the ioctls'
+	@echo '  make tools      build karrayctl (needs libsmartcols, libmount, libblkid, libudev)'
+	@echo '  make install-tools'
+	@echo '                  install it, its manual, udev rules, and what systemd needs'
 	@echo '  make clean      remove what the build made'
 	@echo '  make run        the whole story in a QEMU guest (scripts/run.sh)'
 	@echo '  make test       the test suite, in QEMU guests (scripts/test.sh)'
@@ -63,4 +88,4 @@ help:
 	@echo '  INSTALL_HDR_PATH=DIR  install the header in DIR/include (default: DESTDIR/usr)'
 	@echo '  V=1 C=2 W=1     as in the kernel: commands, sparse, more warnings'
 
-.PHONY: modules install headers_install clean headers-there run test check help
+.PHONY: modules install headers_install tools install-tools clean headers-there run test check help

@@ -176,6 +176,9 @@ static const struct acpi_device_id karray_acpi_ids[] = {
 	{ }
 };
 
+/* So that udev loads the module for the first DIMM. */
+MODULE_DEVICE_TABLE(acpi, karray_acpi_ids);
+
 static struct acpi_driver karray_acpi_driver = {
 	.name	= "karray",
 	.class	= "memory",

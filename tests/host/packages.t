@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Debian's packages: they build, lintian has nothing to say, and in a clean Debian 12 they
+are installed, upgraded and purged, and DKMS builds the module for both kernels."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+from harness import BUILD, Tap
+
+TOP = BUILD.parent
+ROOT = BUILD / 'packages' / 'chroot'
+VERSION = (TOP / 'VERSION').read_text(encoding='utf-8').strip()
+NEXT = VERSION + '.1'
+HEADERS = ('linux-headers-amd64', 'linux-headers-6.12-amd64')
+MODULE = '/lib/modules/{}/updates/dkms/karray.ko'
+
+
+def run(*args, **kwargs):
+    return subprocess.run(args, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          **kwargs)
+
+
+def works(t, what, *args):
+    done = run(*args)
+    t.ok(done.returncode == 0, what, done.stdout[-3000:])
+    return done.stdout
+
+
+def inside(*args):
+    """A command in the clean Debian, with mounts that end with it."""
+    mount = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
+    return run('unshare', '--mount', 'sh', '-c', mount, ROOT, *args, env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root',
+                                           'DEBIAN_FRONTEND': 'noninteractive', 'LC_ALL': 'C.UTF-8'})
+
+
+def sources():
+    """Where this machine's apt has packages from."""
+    files = [pathlib.Path('/etc/apt/sources.list'), *pathlib.Path('/etc/apt/sources.list.d').glob('*')]
+    return [f for f in files if f.suffix in ('.list', '.sources') and f.exists()]
+
+
+def clean_debian():
+    """Debian 12 with what DKMS needs, by this machine's apt and its settings."""
+    options = BUILD / 'packages' / 'apt.conf'
+    options.write_text(run('apt-config', 'dump', 'Acquire').stdout, encoding='utf-8')
+    shutil.rmtree(ROOT, ignore_errors=True)
+    return run('mmdebstrap', '--quiet', '--variant=minbase', f'--aptopt={options}',
+               f'--include=dkms,{",".join(HEADERS)},libsmartcols1,libmount1,libblkid1,libudev1,linux-libc-dev',
+               'bookworm', ROOT, *sources())
+
+
+def debs(version, *names):
+    return [str(deb) for name in names or ('karray-dkms', 'karray-utils', 'libkarray-dev')
+            for deb in (BUILD / 'packages' / version).glob(f'{name}_*.deb')]
+
+
+def install(version):
+    shutil.rmtree(ROOT / 'debs', ignore_errors=True)
+    (ROOT / 'debs').mkdir()
+    for deb in debs(version):
+        shutil.copy(deb, ROOT / 'debs')
+    return inside('sh', '-c', 'dpkg -i /debs/*.deb')
+
+
+def kernels():
+    return sorted(p.name for p in (ROOT / 'lib/modules').glob('*') if (p / 'build').exists())
+
+
+def build_modules(t, version):
+    for kernel in kernels():
+        inside('dkms', 'install', f'karray/{version}', '-k', kernel)
+        info = inside('modinfo', '-F', 'version', MODULE.format(kernel)).stdout
+        t.is_(info, version + '\n', f'DKMS builds {version} for {kernel}',
+              inside('sh', '-c', f'tail -n 30 /var/lib/dkms/karray/{version}/build/make.log').stdout)
+
+
+def main(t):
+    changelog = (TOP / 'debian/changelog').read_text(encoding='utf-8')
+    dkms = (TOP / 'dkms.conf').read_text(encoding='utf-8')
+    t.is_([re.search(r'\((.*?)\)', changelog)[1], re.search(r'PACKAGE_VERSION="(.*)"', dkms)[1]],
+          [VERSION] * 2, 'the version is the same everywhere')
+
+    works(t, 'the packages build', TOP / 'scripts/make_packages.sh')
+    works(t, 'and the next version', TOP / 'scripts/make_packages.sh', NEXT)
+    changes = next((BUILD / 'packages' / VERSION).glob('*.changes'))
+    t.is_(run('lintian', '--allow-root', '--fail-on', 'none', changes).stdout, '', 'lintian has nothing to say')
+
+    made = clean_debian()
+    if not t.ok(made.returncode == 0, 'a clean Debian 12', made.stdout[-3000:]):
+        return
+    before = inside('find', '/', '-xdev', '-name', '*karray*', '-not', '-path', '/proc/*').stdout
+    t.is_(before, '', 'which knows nothing of karray')
+    t.is_(len(kernels()), len(HEADERS), 'with headers of both kernels', kernels())
+
+    done = install(VERSION)
+    t.ok(done.returncode == 0, 'they are installed', done.stdout[-3000:])
+    build_modules(t, VERSION)
+    t.is_(inside('karrayctl', '--version').stdout, f'karrayctl {VERSION}\n', 'karrayctl runs')
+    for path in ('/etc/karray.conf', '/usr/lib/udev/rules.d/60-karray.rules', '/usr/include/linux/karray.h',
+                 '/usr/lib/systemd/system/karray@.service', '/usr/share/man/man8/karrayctl.8.gz'):
+        t.ok((ROOT / path[1:]).exists(), f'there is {path}')
+
+    with open(ROOT / 'etc/karray.conf', 'a', encoding='utf-8') as conf:
+        conf.write('* online\n')
+    done = install(NEXT)
+    t.ok(done.returncode == 0, 'they are upgraded', done.stdout[-3000:])
+    build_modules(t, NEXT)
+    status = inside('dkms', 'status').stdout
+    t.ok(f'karray/{VERSION},' not in status, 'the old module is gone', status)
+    t.ok('* online\n' in (ROOT / 'etc/karray.conf').read_text(encoding='utf-8'), 'karray.conf is as it was')
+
+    done = inside('dpkg', '--purge', 'karray-dkms', 'karray-utils', 'libkarray-dev')
+    t.ok(done.returncode == 0, 'they are purged', done.stdout[-3000:])
+    shutil.rmtree(ROOT / 'debs')
+    t.is_(inside('find', '/', '-xdev', '-name', '*karray*', '-not', '-path', '/proc/*').stdout, '',
+          'and nothing is left')
+    shutil.rmtree(ROOT, ignore_errors=True)
+
+
+if os.getuid():
+    print('1..0 # SKIP a clean Debian needs root')
+    sys.exit()
+tap = Tap()
+main(tap)
+sys.exit(tap.done())
