@@ -32,26 +32,31 @@ compile() {
 	shift 2
 	built "$program" "$source" "$guest"/*.h "$TOP"/include/uapi/linux/*.h "$0" && return
 	note "compiling ${source#"$TOP/"}"
-	gcc -O2 "${warnings[@]}" -I"$TOP/include/uapi" -pthread -o "$program" "$source" "$@"
+	"$cc" -O2 "${warnings[@]}" -I"$TOP/include/uapi" -pthread -o "$program" "$source" "$@"
 }
 
 build_programs() {
-	local source link
+	local source link=() cmocka=(-lcmocka)
 
 	mkdir -p "$programs"
+	# The package that links to another architecture's can't be installed: the library itself.
+	[ "$ARCH" = amd64 ] || cmocka=("$BUILD"/rootfs/tree/usr/lib/*/libcmocka.so.0)
 	for source in "${sources[@]}"; do
-		link=-static
-		! grep -q '"unit.h"' "$source" || link=-lcmocka
-		compile "$programs/$(basename "$source" .c)" "$source" "$link"
+		link=(-static)
+		! grep -q '"unit.h"' "$source" || link=("${cmocka[@]}")
+		compile "$programs/$(basename "$source" .c)" "$source" "${link[@]}"
 	done
+	[ "$ARCH" = amd64 ] || return 0		# gcc makes no 32-bit programs
 	# The headers are the same; only the package that would link to them from
 	# where -m32 looks can't be installed beside cross compilers.
 	compile "$programs/ioctl32" "$guest/ioctl.c" -static -m32 \
 		-idirafter "/usr/include/$(gcc -print-multiarch)"
 }
 
-# Called by people, and by tests of it.
+# Called by people, and by tests of it. There is none for another architecture, whose
+# libraries' packages can't be installed beside those of this machine.
 build_tools() {
+	[ "$ARCH" = amd64 ] || return 0
 	make -C "$TOP/tools" -s O="$programs/tools" CFLAGS='-O2 -Werror'
 	make -C "$TOP/tools" -s O="$programs/tools-asan" CFLAGS='-O1 -g -Werror -fsanitize=address,undefined' \
 		LDFLAGS='-static-libasan -static-libubsan'
@@ -75,17 +80,24 @@ assemble() {
 	for source in "${sources[@]}"; do
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
-	cp "$programs/ioctl32" "$root/"
+	[ "$ARCH" != amd64 ] || cp "$programs/ioctl32" "$root/"
 	cp -r "$TOP/fio-jobs" "$root/"
-	install -D -s "$programs/tools/karrayctl" "$root/../usr/sbin/karrayctl"
-	install -s "$programs/tools-asan/karrayctl" "$root/karrayctl-asan"
+	if [ "$ARCH" = amd64 ]; then
+		install -D -s "$programs/tools/karrayctl" "$root/../usr/sbin/karrayctl"
+		install -s "$programs/tools-asan/karrayctl" "$root/karrayctl-asan"
+	fi
 	install -D -m 644 -t "$root/../etc/udev/rules.d" "$TOP"/udev/*.rules
 	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"
 }
 
 select_kernels "$@"
-ensure_packages gcc make pkg-config libc6-dev libcmocka-dev libsmartcols-dev libmount-dev libblkid-dev libudev-dev
-ensure_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion)-dev"
+ensure_packages "${compiler[@]}" make libcmocka-dev
+if [ "$ARCH" = amd64 ]; then
+	ensure_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion)-dev" \
+		pkg-config libsmartcols-dev libmount-dev libblkid-dev libudev-dev
+else
+	"$TOP/scripts/extract_rootfs.sh"
+fi
 build_programs
 build_tools
 for version in "${versions[@]}"; do

@@ -6,6 +6,7 @@
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
+only_amd64
 
 select_kernels "${KERNEL:-${KERNELS##* }}"
 [ ${#versions[@]} = 1 ] || die "one kernel, please: ${KERNELS// / or }"

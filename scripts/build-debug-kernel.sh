@@ -17,6 +17,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 help_asked "$@"
+only_amd64
 
 fragments=$TOP/scripts/kernel
 source=$BUILD/source/6.12

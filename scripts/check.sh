@@ -19,6 +19,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 help_asked "$@"
+only_amd64
 
 tools=(gcc clang sparse analyzer coccinelle checkpatch fanalyzer sanitizers
        shellcheck pyflakes codespell)

@@ -25,7 +25,7 @@ compile() {
 }
 
 select_kernels "$@"
-ensure_packages make gcc gcc-12 libc6-dev libelf1 pahole
+ensure_packages make "${compiler[@]}" libelf1 pahole
 "$TOP/scripts/fetch_kernel.sh" "${versions[@]}"
 for version in "${versions[@]}"; do
 	compile "$version"

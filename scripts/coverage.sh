@@ -11,6 +11,7 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 help_asked "$@"
+only_amd64
 
 dir=$BUILD/debug/coverage
 src=$BUILD/debug/src

@@ -32,7 +32,7 @@ apt_bare() {
 		-o Dir::State::status=/dev/null -o Dir::Cache::archives="$debs" \
 		-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
 		-o Debug::NoLocking=1 -o APT::Sandbox::User=root \
-		-o APT::Architecture="$ARCH" install "${packages[@]}" "$@"
+		"${guest_apt[@]}" install "${packages[@]}" "$@"
 }
 
 # Prints "PACKAGE FILE" for each package that apt would install.
@@ -88,7 +88,8 @@ add_libraries() {
 			files+=("$tree/$path")
 		done
 	done
-	cp -P "$rootfs"/rest/usr/lib64/ld-* "$tree/usr/lib64/"	# the programs' interpreter
+	# The programs' interpreter.
+	(cd "$rootfs/rest" && cp -P --parents usr/lib{,64}/ld-linux-*.so* "$tree")
 }
 
 # Tables of Unicode, 30 MB, that a library of a library of fio's asks for, and in which
@@ -97,13 +98,16 @@ empty_unicode() {
 	local lib
 	lib=$(find "$tree/usr/lib" -name 'libicudata.so.*')
 	echo "const char icudt${lib##*.}_dat[64];" |
-		gcc -shared -nostdlib "-Wl,-soname,${lib##*/}" -o "$lib" -x c -
+		"$cc" -shared -nostdlib "-Wl,-soname,${lib##*/}" -o "$lib" -x c -
 }
 
-# busybox stands in for every program that has no better version.
+# busybox stands in for every program that has no better version. Which there are stands
+# in it, one after the other, for it may not run here.
 add_busybox() {
-	local applet
-	for applet in $("$tree/bin/busybox" --list); do
+	local applet applets
+	applets=$(tr '\0' '\n' <"$tree/bin/busybox" | LC_ALL=C sed -n '/^\[\[$/,/^$/{/./p}')
+	[[ $applets == *$'\n'cat$'\n'* ]] || die "busybox names no programs"
+	for applet in $applets; do
 		[ -e "$tree/bin/$applet" ] || [ -e "$tree/sbin/$applet" ] ||
 			ln -s busybox "$tree/bin/$applet"
 	done
@@ -123,12 +127,12 @@ finish() {
 	echo 'root:x:0:' >"$tree/etc/group"
 }
 
-ensure_packages binutils cpio gcc
+ensure_packages binutils cpio "${compiler[@]}"
 up_to_date "$rootfs/debs" && exit
 
-apt_need_lists
+guest_need_lists
 mkdir -p "$rootfs" "$debs/partial"
-resolve >"$rootfs/debs.new" || { apt_update && resolve >"$rootfs/debs.new"; } ||
+resolve >"$rootfs/debs.new" || { guest_update && resolve >"$rootfs/debs.new"; } ||
 	die "cannot resolve the guest's packages"
 if cmp -s "$rootfs/debs.new" "$rootfs/debs" && [ "$rootfs/debs" -nt "$0" ]; then
 	touch "$rootfs/debs"
@@ -136,7 +140,7 @@ if cmp -s "$rootfs/debs.new" "$rootfs/debs" && [ "$rootfs/debs" -nt "$0" ]; then
 fi
 
 step "Making the guest's user space from $(wc -l <"$rootfs/debs.new") packages"
-apt_bare --download-only || { apt_update && apt_bare --download-only; } ||
+apt_bare --download-only || { guest_update && apt_bare --download-only; } ||
 	die "cannot download the guest's packages"
 rm -f "$rootfs/debs"
 unpack "$rootfs/debs.new"

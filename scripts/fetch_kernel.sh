@@ -5,7 +5,7 @@
 # build/kernels/VERSION, without root and without installing anything:
 #
 #   vmlinuz    the kernel as Debian has it
-#   vmlinux    the same, unpacked, to boot
+#   vmlinux    the same, unpacked where it's packed, to boot
 #   headers    what to give make as KDIR=
 #   modules    /lib/modules/RELEASE, with modules.dep
 #   release    the release as uname -r prints it
@@ -20,7 +20,7 @@ help_asked "$@"
 
 # The packages that PACKAGE depends on, by the names in apt's lists.
 depends() {
-	apt-cache depends --important "$1" 2>/dev/null | sed -n 's/^ *Depends: //p'
+	apt-cache "${guest_apt[@]}" depends --important "$1" 2>/dev/null | sed -n 's/^ *Depends: //p'
 }
 
 # Sets $image, its $release and the $packages that make up the kernel.
@@ -31,7 +31,9 @@ resolve() {
 	mapfile -t packages < <(
 		echo "$image"
 		echo "linux-headers-$release"
-		depends "linux-headers-$release" | grep -E '^linux-(headers|kbuild)-'
+		depends "linux-headers-$release" | grep -E '^linux-headers-'
+		# Programs, which run here.
+		depends "linux-headers-$release" | grep -E '^linux-kbuild-' | sed "s/\$/:$machine/"
 	)
 	[ ${#packages[@]} = 4 ]
 }
@@ -50,7 +52,11 @@ unpack() {
 		"$headers/Makefile"
 
 	ln -s "boot/vmlinuz-$release" "$dir/vmlinuz"
-	unpack_kernel "$dir/vmlinuz" >"$dir/vmlinux"
+	if [ "$ARCH" = amd64 ]; then
+		unpack_kernel "$dir/vmlinuz" >"$dir/vmlinux"
+	else
+		ln -s vmlinuz "$dir/vmlinux"
+	fi
 	ln -s "usr/src/linux-headers-$release" "$dir/headers"
 	ln -s "lib/modules/$release" "$dir/modules"
 	depmod -b "$dir" "$release"
@@ -63,8 +69,8 @@ fetch() {
 	meta=$(kernel_metapackage "$version")
 
 	up_to_date "$stamp" && return
-	apt_need_lists
-	if ! resolve "$meta" && ! { apt_update && resolve "$meta"; }; then
+	guest_need_lists
+	if ! resolve "$meta" && ! { guest_update && resolve "$meta"; }; then
 		if [ -e "$stamp" ]; then
 			note "apt does not know $meta: going on with $(cat "$dir/release")"
 			return
@@ -72,14 +78,15 @@ fetch() {
 		die "apt does not know $meta or its headers: are bookworm and" \
 		    "bookworm-security (for 6.12) among apt's sources?"
 	fi
-	debs=$(deb_names "${packages[@]}")
+	debs=$(deb_names "${guest_apt[@]}" "${packages[@]}")
 	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$debs" ] && [ "$stamp" -nt "$0" ]; then
 		touch "$stamp"
 		return
 	fi
 
 	step "Fetching kernel $release and its headers"
-	download_debs "${packages[@]}" || { apt_update && download_debs "${packages[@]}"; } ||
+	download_debs "${guest_apt[@]}" "${packages[@]}" ||
+		{ guest_update && download_debs "${guest_apt[@]}" "${packages[@]}"; } ||
 		die "cannot download: ${packages[*]}"
 	note "unpacking into ${dir#"$TOP/"}"
 	rm -rf "$dir"
@@ -90,6 +97,7 @@ fetch() {
 }
 
 select_kernels "$@"
+machine=$(dpkg --print-architecture)
 ensure_packages kmod xz-utils zstd
 for version in "${versions[@]}"; do
 	if kernel_metapackage "$version" >/dev/null; then

@@ -8,9 +8,9 @@ set -euo pipefail
 shopt -s inherit_errexit nullglob
 
 TOP=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
-BUILD=$TOP/build					# everything that is made
+BUILD=$TOP/build					# everything that is made, for amd64
 CACHE=${XDG_CACHE_HOME:-${HOME:-$TOP/build}/.cache}/karray		# downloaded packages
-ARCH=amd64						# of the guest, Debian's name
+ARCH=${ARCH:-amd64}					# of the guest, Debian's name
 KERNELS='6.1 6.12'					# Debian's; the last one is the default
 DEBUG_KERNELS='debug kcsan'				# our own, see build-debug-kernel.sh
 
@@ -28,6 +28,32 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 # The kernel's build splits paths at spaces.
 [[ $TOP$CACHE != *' '* ]] || die "the kernel's build can't do with the space in '$TOP' or '$CACHE'"
+
+# What depends on the guest's architecture; but for the machine itself, which
+# tests/harness/vm.py knows.
+case $ARCH in
+amd64)
+	export -n ARCH		# which the kernel's makefiles call x86
+	cc=gcc
+	compiler=(gcc gcc-12 libc6-dev)
+	qemu=(qemu-system-x86)
+	;;
+arm64)
+	export ARCH CROSS_COMPILE=aarch64-linux-gnu-
+	BUILD=$BUILD/$ARCH
+	cc=${CROSS_COMPILE}gcc
+	compiler=(gcc-aarch64-linux-gnu gcc-12-aarch64-linux-gnu libc6-dev-arm64-cross)
+	qemu=(qemu-system-arm qemu-efi-aarch64)
+	;;
+*)
+	die "unknown ARCH '$ARCH', the known ones are Debian's names amd64 and arm64 (unset is amd64)"
+	;;
+esac
+
+# For what is made or measured on amd64 alone.
+only_amd64() {
+	[ "$ARCH" = amd64 ] || die "not for $ARCH: unset ARCH"
+}
 
 # --help: a script's head is its manual.
 help_asked() {
@@ -88,6 +114,35 @@ apt_lists=/var/lib/apt/lists
 apt_need_lists() {
 	local lists=("$apt_lists"/*_Packages*)
 	[ ${#lists[@]} -gt 0 ] || apt_update
+}
+
+# Options for apt where it is asked for the guest's packages. For another architecture
+# they give it lists of its own, so that the machine's apt and dpkg need not know of it.
+guest_lists=$CACHE/lists/$ARCH
+guest_apt=()
+[ "$ARCH" = amd64 ] || guest_apt=(
+	-o APT::Architecture="$ARCH" -o APT::Architectures::="$ARCH"
+	-o APT::Architectures::="$(dpkg --print-architecture)"	# of the kernel's tools
+	-o Dir::State::lists="$guest_lists" -o Dir::State::status=/dev/null
+	-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+	-o Acquire::Languages=none -o APT::Sandbox::User=root
+)
+
+guest_update() {
+	[ ${#guest_apt[@]} -gt 0 ] || { apt_update; return; }
+	note "updating the package lists for $ARCH"
+	mkdir -p "$guest_lists/partial"
+	apt-get -qq "${guest_apt[@]}" update
+	touch "$guest_lists"
+}
+
+# Lists that are older than the machine's are too old.
+guest_need_lists() {
+	[ ${#guest_apt[@]} -gt 0 ] || { apt_need_lists; return; }
+	local lists=("$guest_lists"/*_Packages*)
+	if [ ${#lists[@]} = 0 ] || [ "$apt_lists" -nt "$guest_lists" ]; then
+		guest_update
+	fi
 }
 
 apt_install() {

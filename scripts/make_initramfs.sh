@@ -13,8 +13,12 @@ help_asked "$@"
 
 modules=(
 	virtio_pci virtio_console virtio_blk virtio_scsi sd_mod
-	ext4 xfs vfat loop dm_mod dm_mirror raid1 md_mod crc32c_generic crc32c_intel
-	bfq kyber-iosched brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem dax_hmem kmem
+	ext4 xfs vfat loop dm_mod dm_mirror raid1 md_mod crc32c_generic
+	bfq kyber-iosched
+)
+# And what only amd64's tests and its benchmark have to do with.
+[ "$ARCH" != amd64 ] || modules+=(
+	crc32c_intel brd null_blk zram libnvdimm nd_pmem nfit device_dax dax_pmem dax_hmem kmem
 )
 
 # The files of a module and of all that it depends on; a built-in one has none. A debug

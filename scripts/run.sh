@@ -37,7 +37,7 @@ if [ -z "$kernel" ] || [ ${#versions[@]} != 1 ]; then
 fi
 kernel=${versions[0]}
 
-ensure_packages qemu-system-x86 python3
+ensure_packages "${qemu[@]}" python3
 build_guest "$kernel"
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TOP/tests exec \
 	python3 "$TOP/scripts/run_demo.py" --kernel "$kernel" "${options[@]}"

@@ -12,9 +12,9 @@ import sys
 import time
 
 from harness import VM, console_problems
-from harness.vm import BUILD
+from harness.vm import TOP
 
-TRACE_LOG = BUILD / 'klogs' / 'ftrace' / 'ftrace.log'
+TRACE_LOG = TOP / 'build' / 'klogs' / 'ftrace' / 'ftrace.log'
 BOLD, PLAIN = ('\033[1m', '\033[0m') if sys.stdout.isatty() else ('', '')
 
 

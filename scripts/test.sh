@@ -7,7 +7,8 @@
 #
 # TEST is the name or path of a test to run only that. KERNEL names the kernels, '6.1
 # 6.12' unless said; debug and kcsan are those of build-debug-kernel.sh, which are slow:
-# with --short they run only the tests that tests/short lists for them.
+# with --short they run only the tests that tests/short lists for them, as a guest of
+# another ARCH (arm64) always does.
 # Raw outputs go to build/VERSION/results and build/host/results; the last line counts
 # the test points.
 
@@ -20,11 +21,12 @@ failed=0
 
 # Sets $tests to those of the directory tests/$1 that are to run, with the kernel $2.
 choose() {
-	local names=("${only[@]}") name
+	local names=("${only[@]}") name line=${2-}
+	[ "$ARCH" = amd64 ] || line=$ARCH
 	tests=("$TOP/tests/$1"/*.t)
 	if [ ${#names[@]} = 0 ] && [ -n "$short" ]; then
 		# Which has no line for the kernels that run all.
-		read -ra names < <(sed -n "s/^${2-}: *//p" "$TOP/tests/short") || true
+		read -ra names < <(sed -n "s/^$line: *//p" "$TOP/tests/short") || true
 	fi
 	[ ${#names[@]} -gt 0 ] || return 0
 	tests=()
@@ -58,7 +60,8 @@ for word; do
 			[[ " ${only[*]} " == *" $name "* ]] || only+=("$name") ;;
 	esac
 done
-listed=$(sed -n 's/^[a-z]*: *//p' "$TOP/tests/short")
+[ "$ARCH" = amd64 ] || short=1
+listed=$(sed -n 's/^[a-z0-9]*: *//p' "$TOP/tests/short")
 for name in "${only[@]}" $listed; do
 	[ -e "$TOP/tests/host/$name.t" ] || [ -e "$TOP/tests/vm/$name.t" ] ||
 		die "unknown test '$name', the known ones are: $(
@@ -67,7 +70,7 @@ done
 
 select_kernels ${KERNEL:+"$KERNEL"}
 alone
-ensure_packages perl python3 qemu-system-x86 acpica-tools git fio gnuplot-nox g++
+ensure_packages perl python3 "${qemu[@]}" acpica-tools git fio gnuplot-nox g++
 export PYTHONPATH=$TOP/tests:$TOP/scripts PYTHONDONTWRITEBYTECODE=1
 
 choose host
