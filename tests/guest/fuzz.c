@@ -344,6 +344,7 @@ static long call_ioctl(void)
 	return syscall(SYS_ioctl, file(), request(), once_in(16) ? pointer() : arg);
 }
 
+#ifdef __x86_64__
 /* As 32-bit programs call. */
 static long call32(long nr, long a, long b, long c, long d, long e)
 {
@@ -354,6 +355,14 @@ static long call32(long nr, long a, long b, long c, long d, long e)
 		     : "memory", "r8", "r9", "r10", "r11");
 	return (int)ret;
 }
+#else
+/* Elsewhere no 64-bit program can. */
+static long call32(long nr, ...)
+{
+	(void)nr;
+	return -ENOSYS;
+}
+#endif
 
 static long call_32bit(void)
 {

@@ -20,20 +20,38 @@ import subprocess
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = TOP / 'build'
 
 DEFAULT_KERNEL = '6.12'
 
+# The machine that a guest is, by its architecture (scripts/lib.sh has what else depends on that).
+Machine = collections.namedtuple('Machine', 'qemu args cpu parallel_cpu mem cmdline')
+MACHINES = {
+    # QEMU before 8.1 has been seen to have RAX for EFLAGS after a cmpxchg16b, with CPUs emulated
+    # side by side: a double fault.
+    'amd64': Machine('qemu-system-x86_64', ['-machine', 'q35'], 'max', 'max,-cx16', '1G',
+                     'console=ttyS0 no_timer_check tsc=reliable'),
+    # Its memory begins at 1 GiB: with 3 GiB of it DIMMs begin at 4 GiB, as they do on amd64.
+    'arm64': Machine('qemu-system-aarch64',
+                     ['-machine', 'virt', '-bios', '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd'], 'cortex-a72',
+                     'cortex-a72', '3G', 'console=ttyAMA0 acpi=force'),
+}
+ARCH = os.environ.get('ARCH') or 'amd64'
+MACHINE = MACHINES[ARCH]
+BUILD = TOP / 'build' if ARCH == 'amd64' else TOP / 'build' / ARCH
+
 # panic=-1 with -no-reboot makes QEMU exit at once when the guest's kernel panics,
 # and every warning is a panic.  The rest saves boot time under emulation.
-CMDLINE = ('console=ttyS0 panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 '
-           'audit=0 random.trust_cpu=on no_timer_check tsc=reliable cryptomgr.notests')
+CMDLINE = (f'{MACHINE.cmdline} panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 '
+           'audit=0 random.trust_cpu=on cryptomgr.notests')
 NO_MEMHOTPLUG = 'acpi_no_memhotplug'
 
 # Kernels of scripts/build-debug-kernel.sh take their time, and more memory.
 DEBUG_KERNELS = ('debug', 'kcsan')
 DEBUG_CMDLINE = 'gcov_persist=1 rcupdate.rcu_expedited=1'
 DEBUG_PATIENCE = 10
+
+# Of a machine that has much else to do.
+PATIENCE = float(os.environ.get('KARRAY_PATIENCE') or 1)
 
 # Why what memory costs is measured with other kernels.
 KASAN_SHADOW = 'KASAN keeps an eighth of what is mapped beside it'
@@ -127,7 +145,7 @@ class Job:
 
 
 def kvm_works():
-    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+    if ARCH != 'amd64' or not os.access('/dev/kvm', os.R_OK | os.W_OK):
         return False
     cpuinfo = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
     return bool(re.search(r'^flags\s*:.*\b(vmx|svm)\b', cpuinfo, re.MULTILINE))
@@ -154,6 +172,7 @@ class VM:
                  keeps its bytes, also for another VM
     @memhotplug: leave DIMMs to the kernel's own memory hotplug
     @cmdline:    more for the kernel's command line
+    @mem:        the guest's memory, where that matters
     @qemu_args:  more for QEMU's
     @boot_disks: its kernel and its initramfs are also the disks vda and vdb, for kexec
     @trace_log:  where the guest's karray trace goes
@@ -163,12 +182,11 @@ class VM:
     @kmemleak:   have the debug kernel look for leaks in the end, which makes it half as fast
     @parallel:   emulate the CPUs side by side, for tests that need races. QEMU before
                  8.1 then loses a kernel's change of its own code now and then: an
-                 "int3" oops, or a hang. And after a cmpxchg16b it has been seen to have
-                 RAX for EFLAGS: a double fault. So there is none
+                 "int3" oops, or a hang
     """
 
     def __init__(self, name, kernel=None, dimms=(('hp_dimm0', '2G'),), memhotplug=False, cmdline='',
-                 smp=2, mem='1G', slots=8, maxmem='32G', qemu_args=(), trace_log=None, parallel=False,
+                 smp=2, mem=None, slots=8, maxmem='32G', qemu_args=(), trace_log=None, parallel=False,
                  accel=None, cpu=None, boot_disks=False, kmemleak=False):
         self.name = name
         self.kernel = kernel or os.environ.get('KARRAY_KERNEL') or DEFAULT_KERNEL
@@ -182,14 +200,15 @@ class VM:
                                               DEBUG_CMDLINE if self.debug else '',
                                               'kmemleak=off' if self.debug and not self.kmemleak else '', cmdline]))
         self.smp, self.slots, self.maxmem = smp, slots, maxmem
-        self.mem = '2G' if self.debug and mem == '1G' else mem
+        self.mem = '2G' if self.debug and mem in (None, '1G') else mem or MACHINE.mem
         self.qemu_args = list(qemu_args)
         self.boot_disks = boot_disks
         self.trace_log = trace_log or self.dir / 'ftrace.log'
         self.accel = (accel or os.environ.get('KARRAY_ACCEL') or
                       ('kvm' if kvm_works() else
                        f'tcg,thread={"multi" if parallel else "single"}'))
-        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else 'max,-cx16' if parallel else 'max')
+        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else
+                           MACHINE.parallel_cpu if parallel else MACHINE.cpu)
         self.events = []
         self._backends = {}         # DIMM: its memory backend
         self._backend_count = 0
@@ -201,7 +220,7 @@ class VM:
     def deadline(self, timeout):
         """When what should take at most @timeout seconds with one of Debian's kernels has
         taken too long."""
-        return time.monotonic() + timeout * (DEBUG_PATIENCE if self.debug else 1)
+        return time.monotonic() + timeout * PATIENCE * (DEBUG_PATIENCE if self.debug else 1)
 
     # Starting and ending ---------------------------------------------------
 
@@ -215,7 +234,7 @@ class VM:
     def machine_args(self):
         """The arguments that make the machine, without its connections to the host."""
         kernel, initrd = BUILD / 'kernels' / self.kernel, self.build / 'initramfs.img'
-        args = ['-machine', 'q35', '-accel', self.accel, '-cpu', self.cpu,
+        args = [*MACHINE.args, '-accel', self.accel, '-cpu', self.cpu,
                 '-smp', str(self.smp), '-m', f'{self.mem},slots={self.slots},maxmem={self.maxmem}',
                 '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
                 '-kernel', str(kernel / 'vmlinux'), '-initrd', str(initrd), '-device', 'virtio-serial-pci']
@@ -235,7 +254,7 @@ class VM:
 
     def _spawn_qemu(self, args, **popen_args):
         """QEMU dies with us, however we die."""
-        command = ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', *args]
+        command = ['setpriv', '--pdeathsig', 'KILL', MACHINE.qemu, *args]
         return subprocess.Popen(command, cwd=self.dir, **popen_args)
 
     def _new_dir(self):

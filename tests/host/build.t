@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from harness import Tap
+from harness import BUILD, Tap
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
 SOURCES = ['Kbuild', 'Makefile', 'drivers', 'include', 'probes']
@@ -47,7 +47,7 @@ def expected_probes(kernel):
 
 
 def test_kernel(t, kernel, kdir):
-    where = os.path.join(TOP, 'build/host', kernel)
+    where = os.path.join(BUILD, 'host', kernel)
     sources = fresh_copy(where)
 
     built = make(where, '-j2', f'KDIR={kdir}')
@@ -94,14 +94,14 @@ def test_kernel(t, kernel, kdir):
 
 
 def main(t):
-    headers = sorted(glob.glob(f'{TOP}/build/kernels/[0-9]*/headers'))
+    headers = sorted(glob.glob(f'{BUILD}/kernels/[0-9]*/headers'))
     # test.sh fetches them first.
     t.ok(headers, 'there are kernel headers')
     for kdir in headers:
         test_kernel(t, kdir.split('/')[-2], os.path.realpath(kdir))
 
     # The header is all that programs need, in C and C++, on 32 and 64 bits.
-    dest = f'{TOP}/build/host/headers'
+    dest = f'{BUILD}/host/headers'
     shutil.rmtree(dest, ignore_errors=True)
     done = make(TOP, 'headers_install', f'INSTALL_HDR_PATH={dest}')
     t.is_(done.returncode, 0, 'make headers_install', done.stdout)

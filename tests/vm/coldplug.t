@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """A DIMM that is there at boot: nodes, attributes, the original test, the trace."""
 
-from harness import guest_test
+from harness import ARCH, guest_test
 
 DEV = '/sys/bus/karray/devices/karray0'
+
+# The firmware of QEMU's arm64 machine counts a chip of its own as memory, which is of no
+# node: then the kernel takes none of them for true.
+NODE = '0' if ARCH == 'amd64' else '-1'
 
 # What karray_test prints, but for the 32 bytes that it finds.
 KARRAY_TEST = r'''open\(/dev/karray\) = 3
@@ -15,7 +19,7 @@ close\(fd = 3\) = 0
 $'''
 
 # An event each, in this order.
-TRACE = r'''karray_online: karray0: mapped from 0x100000000 at \S+, size 2147483648, node 0, major \d+, minor 0, number of devices 1
+TRACE = rf'''karray_online: karray0: mapped from 0x100000000 at \S+, size 2147483648, node {NODE}, major \d+, minor 0, number of devices 1
 (.*\n)*.*karray_open: karray0: major \d+, minor 0
 .*karray_ioctl: karray0: request 42 = 0
 .*karray_read: karray0: size 32, offset 43 = 32
@@ -32,7 +36,7 @@ with guest_test(dimms=[('hp_dimm0', '2G')]) as (t, vm):
 
     t.is_(attr('size'), str(2 << 30), 'size in bytes')
     t.is_(attr('phys_addr'), '0x100000000', 'physical address')
-    t.is_(attr('node'), '0', 'NUMA node')
+    t.is_(attr('node'), NODE, 'NUMA node')
     t.is_(attr('origin'), 'acpi:PNP0C80:00', 'origin')
     t.is_(attr('online'), '1', 'online')
     t.is_(attr('users'), '0', 'no users')
