@@ -14,7 +14,7 @@ help_asked "$@"
 packages=(
 	bash busybox-static coreutils dash grep sed ncurses-base
 	util-linux mount fdisk kmod udev e2fsprogs xfsprogs fio qemu-guest-agent
-	lvm2 dmsetup mdadm libcmocka0
+	lvm2 dmsetup mdadm nvme-cli libcmocka0
 	libgcc-s1	# libpthread loads it at run time
 )
 

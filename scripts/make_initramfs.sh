@@ -14,7 +14,7 @@ help_asked "$@"
 modules=(
 	virtio_pci virtio_console virtio_blk virtio_scsi sd_mod
 	ext4 xfs vfat loop dm_mod dm_mirror raid1 md_mod crc32c_generic
-	bfq kyber-iosched
+	bfq kyber-iosched virtio_net nvme_tcp nvmet nvmet_tcp
 )
 # And what only amd64's tests and its benchmark have to do with.
 [ "$ARCH" != amd64 ] || modules+=(
