@@ -68,7 +68,7 @@ def install(version):
 
 
 def kernels():
-    return sorted(p.name for p in (ROOT / 'lib/modules').glob('*') if (p / 'build').exists())
+    return sorted(p.name for p in (ROOT / 'lib/modules').glob('*') if (p / 'build').is_symlink())
 
 
 def build_modules(t, version):
