@@ -16,10 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "karrayctl.h"
 
 #define CONFIG	"/etc/karray.conf"
+
+/* How long a device may take to go online by itself, ms. */
+#define PATIENCE	10000
+#define STEP		50
 
 struct rule {
 	char *match;
@@ -116,6 +121,10 @@ static bool read_rules(const char *path, struct rules *rules)
 		ok &= parse_line(rules, line, where);
 		free(where);
 	}
+	if (ferror(file)) {
+		say("%s: cannot be read", path);
+		ok = false;
+	}
 	free(line);
 	fclose(file);
 	return ok;
@@ -157,6 +166,15 @@ static void tell(const struct device *dev, const struct rule *rule)
 	putchar('\n');
 }
 
+/* A device that has just appeared may be about to go online. */
+static void wait_for(const struct device *dev)
+{
+	int left;
+
+	for (left = PATIENCE; left && device_is(dev, "state", "offline"); left -= STEP)
+		usleep(STEP * 1000);
+}
+
 static int apply(struct device *dev, const struct rule *rule)
 {
 	bool ram = device_is(dev, "state", "system-ram");
@@ -177,8 +195,7 @@ int verb_apply(const struct options *options, char **args)
 {
 	static char *const all[] = { "all", NULL };
 	struct rules rules = { 0 };
-	int status = EXIT_SUCCESS;
-	unsigned int failed = 0;
+	unsigned int n = 0, failed = 0;
 	struct devices devs;
 	size_t i;
 
@@ -194,14 +211,20 @@ int verb_apply(const struct options *options, char **args)
 	for (i = 0; i < devs.count; i++) {
 		const struct rule *rule = find_rule(&rules, &devs.dev[i]);
 
-		if (options->dry_run)
+		if (options->dry_run) {
 			tell(&devs.dev[i], rule);
-		else if (apply(&devs.dev[i], rule))
+			continue;
+		}
+		if (options->wait && rule)
+			wait_for(&devs.dev[i]);
+		if (apply(&devs.dev[i], rule))
 			failed++;
+		else
+			n++;
 	}
 	devices_free(&devs);
 	free_rules(&rules);
-	if (failed)
-		status = EXIT_FAILURE;
-	return status;
+	if (!options->dry_run)
+		return count_message("as they should be", n, failed);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

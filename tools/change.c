@@ -28,12 +28,8 @@ static void refused(const struct device *dev, const char *what, int error, int l
 
 	if (reason)
 		say("%s: %s", dev->name, reason);
-	else if (error == EACCES || error == EPERM)
-		say("%s: cannot %s: this needs root", dev->name, what);
-	else if (error == ENODEV || error == ENOENT)
-		say("%s: cannot %s: it has gone", dev->name, what);
 	else
-		say("%s: cannot %s: %s; dmesg may tell more", dev->name, what, strerror(error));
+		say("%s: cannot %s: %s", dev->name, what, meaning(error));
 	free(reason);
 
 	if (error == EBUSY)
@@ -52,22 +48,28 @@ static bool has_holders(const struct device *dev)
 	return any;
 }
 
+/* Somebody who keeps it, and was gone when we looked for him, will not stay. */
+static bool is_passing(const struct device *dev, int error, int *left)
+{
+	if (error != EBUSY || *left <= 0 || has_holders(dev))
+		return false;
+	usleep(STEP * 1000);
+	*left -= STEP;
+	return true;
+}
+
 int change_state(struct device *dev, const char *state)
 {
+	/* To go online, no user can be in the way. */
+	int log = log_open(), error = 0, left = strcmp(state, "online") ? BUSY_PATIENCE : 0;
 	char *what = text("make it %s", state);
-	int log = log_open(), error = 0, left = BUSY_PATIENCE;
 
 	device_lock(dev);
 	wait_for_udev();
-	if (!device_is(dev, "state", state)) {
-		error = device_put(dev, "state", state);
-		/* Somebody who was gone when we looked for him will not stay. */
-		while (error == EBUSY && !strcmp(state, "offline") && left > 0 && !has_holders(dev)) {
-			usleep(STEP * 1000);
-			left -= STEP;
+	if (!device_is(dev, "state", state))
+		do {
 			error = device_put(dev, "state", state);
-		}
-	}
+		} while (is_passing(dev, error, &left));
 	if (error)
 		refused(dev, what, error, log);
 	device_nodes(dev);
@@ -104,7 +106,10 @@ bool is_setting(const char *arg)
 {
 	size_t i, len = strcspn(arg, "=");
 
-	for (i = 0; arg[len] && i < ARRAY_SIZE(settings); i++)
+	/* Writing nothing would change nothing. */
+	if (!arg[len] || !arg[len + 1])
+		return false;
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
 		if (strlen(settings[i].name) == len && !strncmp(settings[i].name, arg, len))
 			return true;
 	return false;
@@ -175,11 +180,12 @@ static int put_settings(struct device *dev, char **wanted, char **old)
 
 int change_settings(struct device *dev, char **wanted)
 {
-	char **old = present_settings(dev, wanted);
 	bool was_online;
 	int ret = 0;
+	char **old;
 
 	device_lock(dev);
+	old = present_settings(dev, wanted);
 	was_online = device_is(dev, "state", "online");
 	if (same_settings(old, wanted))
 		goto out;
@@ -246,15 +252,6 @@ static bool is_dimm(const struct device *dev)
 static bool is_region(const struct device *dev)
 {
 	return has_origin(dev, "region:");
-}
-
-static int count_message(const char *done, unsigned int n, unsigned int failed)
-{
-	if (failed)
-		say("%u device%s %s, %u failed", n, n == 1 ? "" : "s", done, failed);
-	else
-		say("%u device%s %s", n, n == 1 ? "" : "s", done);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static bool agreed(const struct device *dev, const struct change *change,
@@ -389,7 +386,7 @@ static int eject(struct device *dev, const struct options *options)
 
 	(void)options;
 	if (!is_dimm(dev)) {
-		say("%s: is no DIMM but from %s", dev->name, origin ?: "somewhere else");
+		say("%s: %s", dev->name, origin ? "is no DIMM: only these can be ejected" : "has gone");
 		goto out;
 	}
 	path = text(ACPI "/%s/eject", origin + strlen("acpi:"));
@@ -405,7 +402,7 @@ static int eject(struct device *dev, const struct options *options)
 		goto out_online;
 	}
 	for (left = EJECT_PATIENCE; left > 0; left -= STEP) {
-		if (faccessat(dev->dir, "size", F_OK, 0)) {
+		if (!device_is_there(dev)) {
 			ret = 0;
 			goto out;
 		}
@@ -512,7 +509,7 @@ static void print_created(uint64_t start)
 static int create(const char *range)
 {
 	uint64_t size, start;
-	char *reason;
+	char *reason, *value;
 	int log, error;
 
 	if (!parse_range(range, '@', &size, &start)) {
@@ -520,10 +517,12 @@ static int create(const char *range)
 		return -1;
 	}
 	log = log_open();
-	error = write_bus("create", range);
+	value = text("0x%" PRIx64 "@0x%" PRIx64, size, start);
+	error = write_bus("create", value);
+	free(value);
 	if (error) {
 		reason = log_reason(log, NULL);
-		say("%s: %s", range, reason ?: error == EACCES ? "this needs root" : strerror(error));
+		say("%s: %s", range, reason ?: meaning(error));
 		free(reason);
 	} else {
 		print_created(start);
@@ -555,12 +554,15 @@ int verb_create(const struct options *options, char **args)
 
 static int delete(struct device *dev, const struct options *options)
 {
-	int log = log_open(), error;
+	int log = log_open(), error, left = BUSY_PATIENCE;
 
 	(void)options;
 	device_lock(dev);
 	wait_for_udev();
-	error = write_bus("delete", dev->name);
+	do {
+		/* The name may be another one's by now. */
+		error = device_is_there(dev) ? write_bus("delete", dev->name) : ENODEV;
+	} while (is_passing(dev, error, &left));
 	if (error)
 		refused(dev, "delete it", error, log);
 	if (log >= 0)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "karrayctl.h"
@@ -25,7 +26,7 @@
 
 /* What a verb does to each device. */
 struct work {
-	const char *done;
+	const char *done;		/* NULL: what was read is told by a table */
 	int mode;			/* of open() */
 	bool (*wanted)(const struct device *dev, const struct options *options);	/* NULL: always */
 	int (*work)(const struct device *dev, int fd, uint64_t start, uint64_t end, void *arg);
@@ -36,10 +37,11 @@ struct work {
 static int complain(const struct device *dev, const char *what)
 {
 	char **holders = NULL;
+	int error = errno;
 	size_t i;
 
-	say("%s: %s: %s", dev->name, what, strerror(errno));
-	if (errno == EBUSY)
+	say("%s: %s: %s", dev->name, what, meaning(error));
+	if (error == EBUSY)
 		holders = device_holders(dev);
 	for (i = 0; holders && holders[i]; i++)
 		say("%s: %s", dev->name, holders[i]);
@@ -47,11 +49,14 @@ static int complain(const struct device *dev, const char *what)
 	return -1;
 }
 
-/* Keeps udev, and whoever else heeds it, from looking at the disk; -1 is no harm. */
+/*
+ * Keeps udev, and whoever else heeds it, from looking at the disk; -1 is no harm. When it's
+ * closed udev looks, for it could have been written.
+ */
 static int lock_disk(const struct device *dev)
 {
 	char *path = text("/dev/%s", dev->disk);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	free(path);
 	if (fd >= 0)
@@ -63,6 +68,7 @@ static int work_on(const struct work *work, const struct device *dev, const stru
 {
 	uint64_t size = device_size(dev), end;
 	int fd, lock = -1, ret = -1;
+	struct stat st;
 	char *path;
 
 	if (!dev->chr[0]) {
@@ -82,8 +88,12 @@ static int work_on(const struct work *work, const struct device *dev, const stru
 		lock = lock_disk(dev);
 	path = text("/dev/%s", dev->chr);
 	fd = open(path, work->mode | O_CLOEXEC);
+	/* It may have gone while we asked, and its name be another one's. */
 	if (fd < 0)
 		complain(dev, path);
+	else if (fstat(fd, &st) || !S_ISCHR(st.st_mode) || st.st_rdev != dev->chr_dev ||
+		 !device_is_there(dev))
+		say("%s: has gone", dev->name);
 	else
 		ret = work->work(dev, fd, options->offset, end, work->arg);
 	if (fd >= 0)
@@ -115,11 +125,17 @@ static int work_on_each(const struct work *work, const struct options *options, 
 	devices_free(&devs);
 	if (work->mode == O_RDWR)
 		wait_for_udev();
-	if (failed)
-		say("%u device%s %s, %u failed", n, n == 1 ? "" : "s", work->done, failed);
-	else if (work->mode == O_RDWR)
-		say("%u device%s %s", n, n == 1 ? "" : "s", work->done);
+	if (work->done)
+		return count_message(work->done, n, failed);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void end_progress(const char *what)
+{
+	int error = errno;
+
+	progress(what, 1, 1);
+	errno = error;
 }
 
 /* zero ------------------------------------------------------------------------- */
@@ -136,9 +152,9 @@ static int zero_range(const struct device *dev, int fd, uint64_t start, uint64_t
 		progress(what, fill.offset - start, end - start);
 		ret = ioctl(fd, KARRAY_IOC_FILL, &fill);
 	}
+	end_progress(what);
 	if (ret)
 		complain(dev, "cannot zero it");
-	progress(what, 1, 1);
 	free(what);
 	return ret;
 }
@@ -146,7 +162,7 @@ static int zero_range(const struct device *dev, int fd, uint64_t start, uint64_t
 static bool may_zero(const struct device *dev, const struct options *options)
 {
 	uint64_t size = device_size(dev);
-	char *type = disk_content(dev, "TYPE"), *bytes, *question;
+	char *type = disk_content(dev, "TYPE") ?: disk_content(dev, "PTTYPE"), *bytes, *question;
 	bool yes;
 
 	bytes = human_size(options->length == UINT64_MAX ? size - options->offset : options->length);
@@ -214,7 +230,7 @@ static int checksum_range(const struct device *dev, int fd, uint64_t start, uint
 		progress(what, sum.offset - start, end - start);
 		ret = ioctl(fd, KARRAY_IOC_CHECKSUM, &sum);
 	}
-	progress(what, 1, 1);
+	end_progress(what);
 	free(what);
 	if (ret)
 		return complain(dev, "cannot read all of it");
@@ -226,7 +242,7 @@ int verb_checksum(const struct options *options, char **args)
 {
 	struct libscols_table *table = new_table(options, "CRC32C");
 	struct work work = {
-		.done = "read", .mode = O_RDONLY, .work = checksum_range, .arg = table,
+		.mode = O_RDONLY, .work = checksum_range, .arg = table,
 	};
 	int status = work_on_each(&work, options, args);
 
@@ -275,7 +291,7 @@ static int list_all_bad(const struct device *dev, int fd, uint64_t start, uint64
 	return walk_bad(dev, fd, start, end, list_bad, table);
 }
 
-/* Zeroing them is what makes them good; what they held is lost already. */
+/* Zeroing them is what makes them good. */
 static int clear_bad(const struct device *dev, int fd, uint64_t start, uint64_t end, void *arg)
 {
 	(void)arg;
@@ -285,6 +301,16 @@ static int clear_bad(const struct device *dev, int fd, uint64_t start, uint64_t 
 static bool may_clear(const struct device *dev, const struct options *options)
 {
 	char *question = text("%s: zero what is bad, so that it can be read again?", dev->name);
+	bool yes = confirmed(options, question);
+
+	free(question);
+	return yes;
+}
+
+static bool may_add(const struct device *dev, const struct options *options)
+{
+	char *question = text("%s: mark %s as bad? It can't be read until it's written.", dev->name,
+			      options->add);
 	bool yes = confirmed(options, question);
 
 	free(question);
@@ -316,7 +342,7 @@ static int add_bad(const struct device *dev, int fd, uint64_t start, uint64_t en
 
 int verb_badblocks(const struct options *options, char **args)
 {
-	struct work work = { .done = "read", .mode = O_RDONLY, .work = list_all_bad };
+	struct work work = { .mode = O_RDONLY, .work = list_all_bad };
 	struct options ranged = *options;
 	struct libscols_table *table;
 	int status;
@@ -339,6 +365,7 @@ int verb_badblocks(const struct options *options, char **args)
 			return EXIT_USAGE;
 		}
 		work.work = add_bad;
+		work.wanted = may_add;
 		work.done = "marked";
 		return work_on_each(&work, &ranged, args);
 	}

@@ -6,23 +6,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libudev.h>
-#include <limits.h>
-#include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "karrayctl.h"
 
 #define BUS	"/sys/bus/karray/devices"
 
-/* How long udev may take, ms. */
-#define UDEV_PATIENCE	10000
+#define LOCKS	"/run/karray"
 
 bool karray_loaded(void)
 {
@@ -94,12 +92,20 @@ static bool device_open(struct device *dev, const char *name)
 		return false;
 	strcpy(dev->name, name);
 	path = text(BUS "/%s", name);
+	dev->lock = -1;
 	dev->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(path);
 	if (dev->dir < 0)
 		return false;
 	device_nodes(dev);
 	return true;
+}
+
+static void device_close(struct device *dev)
+{
+	if (dev->lock >= 0)
+		close(dev->lock);
+	close(dev->dir);
 }
 
 static void devices_add(struct devices *devs, const char *name)
@@ -128,7 +134,7 @@ struct devices devices_all(void)
 void devices_free(struct devices *devs)
 {
 	while (devs->count)
-		close(devs->dev[--devs->count].dir);
+		device_close(&devs->dev[--devs->count]);
 	free(devs->dev);
 	devs->dev = NULL;
 }
@@ -139,6 +145,8 @@ static bool is_named(const struct device *dev, const char *name)
 	struct stat st;
 	dev_t disk;
 
+	if (!*name)
+		return false;
 	if (!strchr(name, '/'))
 		return !strcmp(name, dev->name) || !strcmp(name, dev->disk) ||
 		       !strcmp(name, dev->chr);
@@ -152,9 +160,9 @@ static bool is_named(const struct device *dev, const char *name)
 
 struct devices devices_named(char **names, unsigned int *failed)
 {
-	struct devices all = devices_all(), devs = { 0 };
+	struct devices all = devices_all();
 	bool *wanted = must(calloc(all.count + 1, sizeof(*wanted)));
-	size_t i;
+	size_t i, n = 0;
 
 	for (; *names; names++) {
 		bool found = !strcmp(*names, "all");
@@ -166,16 +174,18 @@ struct devices devices_named(char **names, unsigned int *failed)
 			found = true;
 		}
 		if (!found) {
-			say("there is no device %s; karrayctl list shows what there is", *names);
+			say("there is no device '%s'; karrayctl list shows what there is", *names);
 			(*failed)++;
 		}
 	}
 	for (i = 0; i < all.count; i++)
 		if (wanted[i])
-			devices_add(&devs, all.dev[i].name);
+			all.dev[n++] = all.dev[i];
+		else
+			device_close(&all.dev[i]);
+	all.count = n;
 	free(wanted);
-	devices_free(&all);
-	return devs;
+	return all;
 }
 
 char *device_get(const struct device *dev, const char *attr)
@@ -213,26 +223,36 @@ int device_put(const struct device *dev, const char *attr, const char *value)
 	return error;
 }
 
-void device_lock(const struct device *dev)
+bool device_is_there(const struct device *dev)
 {
-	while (flock(dev->dir, LOCK_EX) && errno == EINTR)
-		;
+	return !faccessat(dev->dir, "size", F_OK, 0);
+}
+
+/* In a directory where nobody else can lock anything. Who can't write there can't change devices. */
+void device_lock(struct device *dev)
+{
+	char *path = text(LOCKS "/%s.lock", dev->name);
+
+	if (dev->lock < 0) {
+		mkdir(LOCKS, 0700);
+		dev->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (dev->lock >= 0 && flock(dev->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+			say("%s: waiting for another karrayctl", dev->name);
+			while (flock(dev->lock, LOCK_EX) && errno == EINTR)
+				;
+		}
+	}
+	free(path);
 }
 
 void wait_for_udev(void)
 {
-	struct udev *udev = must(udev_new());
-	struct udev_queue *queue = must(udev_queue_new(udev));
-	struct pollfd poller = { .fd = udev_queue_get_fd(queue), .events = POLLIN };
-	int left;
+	static char *const settle[] = { "udevadm", "settle", "--timeout=10", NULL };
+	pid_t pid;
 
-	for (left = UDEV_PATIENCE / 100; left; left--) {
-		if (!udev_queue_get_udev_is_active(queue) ||
-		    udev_queue_get_queue_is_empty(queue))
-			break;
-		poll(&poller, poller.fd >= 0, 100);
-		udev_queue_flush(queue);
-	}
-	udev_queue_unref(queue);
-	udev_unref(udev);
+	/* udevadm asks the daemon whether it has read all events. */
+	if (!access("/run/udev/control", F_OK) &&
+	    !posix_spawnp(&pid, settle[0], NULL, NULL, settle, environ))
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
 }

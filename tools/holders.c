@@ -275,16 +275,18 @@ static void look_at_file(const char *path, const char *name, void *arg)
 	char *file = text("%s/%s", path, name), *sentence, **known;
 	const struct block *block;
 	const char *node = NULL;
-	struct stat st;
-	bool failed = stat(file, &st);
+	struct statx st;
+	/* A file on a server that is away must not keep us. */
+	bool failed = statx(AT_FDCWD, file, AT_STATX_DONT_SYNC, STATX_TYPE, &st);
+	dev_t number = failed ? 0 : makedev(st.stx_rdev_major, st.stx_rdev_minor);
 
 	free(file);
 	if (failed)
 		return;
-	if (S_ISCHR(st.st_mode) && search->dev->chr[0] && st.st_rdev == search->dev->chr_dev) {
+	if (S_ISCHR(st.stx_mode) && search->dev->chr[0] && number == search->dev->chr_dev) {
 		node = search->dev->chr;
-	} else if (S_ISBLK(st.st_mode)) {
-		block = find_block(search->blocks, st.st_rdev);
+	} else if (S_ISBLK(st.stx_mode)) {
+		block = find_block(search->blocks, number);
 		/* Who uses what is built of the disk is no user of the disk. */
 		node = block && !block->below ? block->name : NULL;
 	}

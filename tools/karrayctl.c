@@ -7,10 +7,12 @@
  */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "karrayctl.h"
 
@@ -52,7 +54,7 @@ static const struct command commands[] = {
 	  "CRC-32C of devices, or of a range of them", verb_checksum, NULL },
 	{ "monitor", "", "rJ",
 	  "Show devices as they come, change and go", verb_monitor, NULL },
-	{ "apply", "[DEVICE...]", "CN",
+	{ "apply", "[DEVICE...]", "CNw",
 	  "Do what /etc/karray.conf says about devices", verb_apply, NULL },
 };
 
@@ -75,6 +77,7 @@ static const struct {
 	{ { "add", required_argument, NULL, 'A' }, "START+LENGTH", "mark these bytes as bad" },
 	{ { "clear", no_argument, NULL, 'c' }, NULL, "zero what is bad, which makes it good" },
 	{ { "config", required_argument, NULL, 'C' }, "FILE", "instead of /etc/karray.conf" },
+	{ { "wait", no_argument, NULL, 'w' }, NULL, "wait up to 10 s for devices to be online" },
 	{ { "help", no_argument, NULL, 'h' }, NULL, "this" },
 	{ { "version", no_argument, NULL, 'V' }, NULL, "the version" },
 };
@@ -177,6 +180,9 @@ static bool store_option(struct options *options, int letter)
 	case 'c':
 		options->clear = true;
 		break;
+	case 'w':
+		options->wait = true;
+		break;
 	case 'C':
 		options->config = optarg;
 		break;
@@ -225,10 +231,24 @@ static int run(const struct command *command, int argc, char **argv)
 				return EXIT_USAGE;
 		}
 	}
+	if (command == commands && argv[optind] && find_command(argv[optind])) {
+		say("the command comes first: karrayctl %s ...", argv[optind]);
+		return EXIT_USAGE;
+	}
 	return command->run(&options, argv + optind);
 }
 
-int main(int argc, char **argv)
+/* What is said must not go to a device that happens to get its descriptor. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			exit(EXIT_FAILURE);
+}
+
+static int run_arguments(int argc, char **argv)
 {
 	static char *const list[] = { "karrayctl", NULL };
 	const struct command *command;
@@ -252,4 +272,17 @@ int main(int argc, char **argv)
 	}
 	argv[1] = argv[0];
 	return run(command, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	open_standard_files();
+	status = run_arguments(argc, argv);
+	if (fflush(stdout) || ferror(stdout)) {
+		say("cannot write all of it");
+		status = status ?: EXIT_FAILURE;
+	}
+	return status;
 }

@@ -24,6 +24,7 @@ struct options {
 	bool force;
 	bool dry_run;
 	bool clear;
+	bool wait;
 	const char *add;
 	const char *config;
 	uint64_t offset;
@@ -36,6 +37,7 @@ struct options {
 struct device {
 	char name[16];			/* karrayN */
 	int dir;			/* of its attributes */
+	int lock;			/* -1: none */
 	char chr[16];			/* its char device's name, "" where it has none */
 	char disk[16];			/* its disk's, likewise */
 	dev_t chr_dev;
@@ -71,10 +73,13 @@ uint64_t device_size(const struct device *dev);
 /* Writes an attribute; 0 or an errno. */
 int device_put(const struct device *dev, const char *attr, const char *value);
 
-/* One of us at a time changes a device: a lock until the device is freed. */
-void device_lock(const struct device *dev);
+/* Is it still there? Another may have its name by now. */
+bool device_is_there(const struct device *dev);
 
-/* Waits until udev has done what the devices' last changes ask for. */
+/* One of us at a time changes a device: a lock until the device is freed. */
+void device_lock(struct device *dev);
+
+/* Waits until udev has done what the devices' last changes ask for, where it runs. */
 void wait_for_udev(void);
 
 /* log.c --------------------------------------------------------------------- */
@@ -121,6 +126,12 @@ bool parse_range(const char *arg, char between, uint64_t *first, uint64_t *secon
 
 /* Asks on the terminal, or is answered by --force. */
 bool confirmed(const struct options *options, const char *question);
+
+/* What an errno means to who changes or reads a device. */
+const char *meaning(int error);
+
+/* "2 devices taken, 1 failed", and the exit status. */
+int count_message(const char *done, unsigned int n, unsigned int failed);
 
 /* A percentage on the terminal; @done == @all ends it. */
 void progress(const char *what, uint64_t done, uint64_t all);

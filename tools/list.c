@@ -62,6 +62,8 @@ static char *get_bad(const struct device *dev)
 	free(attr);
 	for (at = list; at && *at; at = strchr(at, '\n'), at += at ? 1 : 0)
 		lines++;
+	if (!list)
+		return NULL;
 	free(list);
 	return text("%u", lines);
 }
@@ -266,7 +268,7 @@ int table_print(struct libscols_table *table)
 	int failed = scols_print_table(table);
 
 	scols_unref_table(table);
-	if (failed || fflush(stdout)) {
+	if (failed || fflush(stdout) || ferror(stdout)) {
 		say("cannot write: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
@@ -280,15 +282,6 @@ static bool choose(char **args, struct devices *devs, unsigned int *failed)
 		return false;
 	*devs = *args ? devices_named(args, failed) : devices_all();
 	return true;
-}
-
-/* Devices that vanish meanwhile are left out. */
-static bool is_there(const struct device *dev)
-{
-	char *size = device_get(dev, "size");
-
-	free(size);
-	return size;
 }
 
 int verb_list(const struct options *options, char **args)
@@ -313,7 +306,8 @@ int verb_list(const struct options *options, char **args)
 	for (i = 0; i < count; i++)
 		add_column(table, chosen[i]);
 	for (n = 0; n < devs.count; n++) {
-		if (!is_there(&devs.dev[n]))
+		/* What has vanished meanwhile is left out. */
+		if (!device_is_there(&devs.dev[n]))
 			continue;
 		line = must(scols_table_new_line(table, NULL));
 		for (i = 0; i < count; i++)
@@ -362,6 +356,8 @@ int verb_info(const struct options *options, char **args)
 	if (!choose(args, &devs, &failed))
 		return EXIT_FAILURE;
 	for (n = 0; n < devs.count; n++) {
+		if (!device_is_there(&devs.dev[n]))
+			continue;
 		if (n)
 			putchar('\n');
 		status |= print_info(&devs.dev[n], options);

@@ -27,22 +27,30 @@ int log_open(void)
 	return log;
 }
 
-/* The sentence of a record that is about the device, or about none. */
+/* What is less than a notice isn't why something was refused. */
+#define LOG_NOTICE	5
+
+/* The sentence of a record that is about the device, or about any or none of karray's. */
 static const char *about(char *record, const char *name)
 {
 	static const char prefix[] = "karray: ";
 	char *start = strchr(record, ';'), *end, *wanted;
 	bool found;
 
-	if (!start)
+	if (!start || (strtoul(record, NULL, 10) & 7) > LOG_NOTICE)
 		return NULL;
 	start++;
 	end = strchr(start, '\n');
 	if (!end)
 		return NULL;
-	if (!name) {
+	if (!name && !strncmp(start, prefix, strlen(prefix))) {
 		*end = '\0';
-		return strncmp(start, prefix, strlen(prefix)) ? NULL : start + strlen(prefix);
+		return start + strlen(prefix);
+	}
+	if (!name) {
+		found = strstr(end, "\n DEVICE=+karray:");
+		*end = '\0';
+		return found ? start : NULL;
 	}
 
 	wanted = text("\n DEVICE=+karray:%s\n", name);

@@ -74,7 +74,9 @@ static int watch(const struct options *options, struct udev_monitor *monitor, in
 			udev_device_unref(device);
 		}
 	}
-	return status ?: EXIT_FAILURE;
+	if (!status)
+		say("cannot hear the kernel's events any more: %s", strerror(errno));
+	return EXIT_FAILURE;
 }
 
 int verb_monitor(const struct options *options, char **args)

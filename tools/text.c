@@ -122,6 +122,34 @@ bool confirmed(const struct options *options, const char *question)
 	return yes;
 }
 
+const char *meaning(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return "this needs root";
+	case EROFS:
+		return "its setting read_only is 1";
+	case EIO:
+		return "there is bad memory, which karrayctl badblocks lists";
+	case ENODEV:
+	case ENXIO:
+	case ENOENT:
+		return "it has gone";
+	default:
+		return strerror(error);
+	}
+}
+
+int count_message(const char *done, unsigned int n, unsigned int failed)
+{
+	if (failed)
+		say("%u device%s %s, %u failed", n, n == 1 ? "" : "s", done, failed);
+	else
+		say("%u device%s %s", n, n == 1 ? "" : "s", done);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 void progress(const char *what, uint64_t done, uint64_t all)
 {
 	static unsigned int last = UINT32_MAX;
