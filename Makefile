@@ -44,7 +44,7 @@ install-tools: tools
 
 clean: headers-there
 	+$(kbuild) clean
-	$(MAKE) -C tools clean
+	$(if $(wildcard tools/Makefile),$(MAKE) -C tools clean)
 
 headers-there:
 	@case '$(CURDIR)' in *' '*) \
