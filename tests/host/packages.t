@@ -90,6 +90,9 @@ def main(t):
     changes = next((BUILD / 'packages' / VERSION).glob('*.changes'))
     t.is_(run('lintian', '--allow-root', '--fail-on', 'none', changes).stdout, '', 'lintian has nothing to say')
 
+    if run('unshare', '--mount', 'true').returncode:
+        t.skip('in a clean Debian 12', 'a clean Debian needs mounts, which are forbidden here')
+        return
     made = clean_debian()
     if not t.ok(made.returncode == 0, 'a clean Debian 12', made.stdout[-3000:]):
         return
