@@ -13,7 +13,7 @@ import sys
 from harness import BUILD, Tap
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
-SOURCES = ['Kbuild', 'Makefile', 'drivers', 'include', 'probes']
+SOURCES = ['Kbuild', 'Makefile', 'VERSION', 'drivers', 'include', 'probes']
 
 
 def tree(path):
