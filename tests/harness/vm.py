@@ -198,7 +198,7 @@ class VM:
         self.dimms = list(dimms)
         self.cmdline = ' '.join(filter(None, [CMDLINE, '' if memhotplug else NO_MEMHOTPLUG,
                                               DEBUG_CMDLINE if self.debug else '',
-                                              'kmemleak=off' if self.debug and not self.kmemleak else '', cmdline]))
+                                              'kmemleak=off' if self.kasan and not self.kmemleak else '', cmdline]))
         self.smp, self.slots, self.maxmem = smp, slots, maxmem
         self.mem = '2G' if self.debug and mem in (None, '1G') else mem or MACHINE.mem
         self.qemu_args = list(qemu_args)
