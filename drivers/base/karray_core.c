@@ -104,7 +104,8 @@ int karray_get_user(struct karray_dev *kdev, enum karray_personality_id who)
 
 	spin_lock(&kdev->lock);
 	if (kdev->state == KARRAY_ONLINE) {
-		kdev->users[who]++;
+		/* Once: karray_blk_cached() looks without the lock. */
+		WRITE_ONCE(kdev->users[who], kdev->users[who] + 1);
 		ret = 0;
 	}
 	spin_unlock(&kdev->lock);
@@ -121,7 +122,7 @@ int karray_get_user(struct karray_dev *kdev, enum karray_personality_id who)
 void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who)
 {
 	spin_lock(&kdev->lock);
-	kdev->users[who]--;
+	WRITE_ONCE(kdev->users[who], kdev->users[who] - 1);
 	spin_unlock(&kdev->lock);
 }
 
