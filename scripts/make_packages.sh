@@ -5,6 +5,7 @@
 # and libkarray-dev, in build/packages.
 #
 # usage: make_packages.sh [VERSION]	another version than that of the file VERSION, for tests
+#        make_packages.sh --prepare	only install what that needs
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -31,6 +32,7 @@ set_version() {
 
 ensure_packages git cpio dpkg-dev debhelper dh-dkms fakeroot gcc make pkg-config \
 	libblkid-dev libmount-dev libsmartcols-dev libudev-dev
+[ "$version" != --prepare ] || exit 0
 copy_tree
 [ "$version" = "$(cat "$TOP/VERSION")" ] || set_version
 step "Building Debian's packages of karray $version"

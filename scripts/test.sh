@@ -80,8 +80,10 @@ if [ ${#tests[@]} -gt 0 ] && [ ${#debians[@]} -gt 0 ]; then
 	"$TOP/scripts/compile_karray.sh" "${debians[@]}"
 	# And the tools need packages, which two tests at once can't install.
 	[[ " ${tests[*]} " != */check.t* ]] || "$TOP/scripts/check.sh" --prepare
-	[[ " ${tests[*]} " != */packages.t* ]] || ensure_packages mmdebstrap lintian dpkg-dev debhelper \
-		dh-dkms fakeroot cpio pkg-config libblkid-dev libmount-dev libsmartcols-dev libudev-dev
+	if [[ " ${tests[*]} " == */packages.t* ]]; then
+		"$TOP/scripts/make_packages.sh" --prepare
+		ensure_packages mmdebstrap lintian
+	fi
 	step 'Tests on the host'
 	run "$BUILD/host/results"
 fi

@@ -12,7 +12,6 @@
 
 #include "karrayctl.h"
 
-#define BUS	"/sys/bus/karray"
 #define ACPI	"/sys/bus/acpi/devices"
 
 /* How long a DIMM may take to leave, and who looks at a disk for a moment (blkid), ms. */
@@ -23,20 +22,15 @@
 /* Why it was refused: what the kernel has in its log, or else what the errno means. */
 static void refused(const struct device *dev, const char *what, int error, int log)
 {
-	char *reason = log_reason(log, dev->name), **holders = NULL;
-	size_t i;
+	char *reason = log_reason(log, dev->name);
 
 	if (reason)
 		say("%s: %s", dev->name, reason);
 	else
 		say("%s: cannot %s: %s", dev->name, what, meaning(error));
 	free(reason);
-
 	if (error == EBUSY)
-		holders = device_holders(dev);
-	for (i = 0; holders && holders[i]; i++)
-		say("%s: %s", dev->name, holders[i]);
-	strings_free(holders);
+		say_holders(dev);
 }
 
 static bool has_holders(const struct device *dev)
@@ -254,44 +248,37 @@ static bool is_region(const struct device *dev)
 	return has_origin(dev, "region:");
 }
 
-static bool agreed(const struct device *dev, const struct change *change,
-		   const struct options *options)
-{
-	char *question = text("%s: %s", dev->name, change->question);
-	bool yes = confirmed(options, question);
+/* A change, and what was said of it. */
+struct order {
+	const struct change *change;
+	const struct options *options;
+	bool all;
+};
 
-	free(question);
-	return yes;
+static int change_one(struct device *dev, void *arg)
+{
+	const struct order *order = arg;
+	const struct change *change = order->change;
+
+	if (order->all && !change->applies(dev))
+		return 1;
+	if (change->question && !confirmed(order->options, "%s: %s", dev->name, change->question))
+		return -1;
+	return change->change(dev, order->options);
 }
 
 static int change_each(const struct change *change, const struct options *options, char **args)
 {
-	unsigned int n = 0, failed = 0;
-	struct devices devs;
-	bool all = false;
+	struct order order = { .change = change, .options = options };
+	unsigned int n, failed;
 	char **arg;
-	size_t i;
+	int status;
 
-	if (!*args) {
-		say("which devices? Name them, or say all");
-		return EXIT_USAGE;
-	}
-	if (!karray_loaded())
-		return EXIT_FAILURE;
 	for (arg = args; *arg; arg++)
-		all |= !strcmp(*arg, "all");
-
-	devs = devices_named(args, &failed);
-	for (i = 0; i < devs.count; i++) {
-		if (all && !change->applies(&devs.dev[i]))
-			continue;
-		if ((change->question && !agreed(&devs.dev[i], change, options)) ||
-		    change->change(&devs.dev[i], options))
-			failed++;
-		else
-			n++;
-	}
-	devices_free(&devs);
+		order.all |= !strcmp(*arg, "all");
+	status = devices_each(args, change_one, &order, &n, &failed);
+	if (status)
+		return status;
 	wait_for_udev();
 	return count_message(change->done, n, failed);
 }
@@ -478,20 +465,6 @@ out:
 
 /* Ranges set aside at boot --------------------------------------------------------- */
 
-static int write_bus(const char *attr, const char *value)
-{
-	char *path = text(BUS "/%s", attr);
-	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
-
-	free(path);
-	if (fd < 0)
-		return errno;
-	if (write(fd, value, strlen(value)) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
 /* The name of the device that has come to be, for scripts. */
 static void print_created(uint64_t start)
 {
@@ -518,7 +491,7 @@ static int create(const char *range)
 	}
 	log = log_open();
 	value = text("0x%" PRIx64 "@0x%" PRIx64, size, start);
-	error = write_bus("create", value);
+	error = bus_put("create", value);
 	free(value);
 	if (error) {
 		reason = log_reason(log, NULL);
@@ -561,7 +534,7 @@ static int delete(struct device *dev, const struct options *options)
 	wait_for_udev();
 	do {
 		/* The name may be another one's by now. */
-		error = device_is_there(dev) ? write_bus("delete", dev->name) : ENODEV;
+		error = device_is_there(dev) ? bus_put("delete", dev->name) : ENODEV;
 	} while (is_passing(dev, error, &left));
 	if (error)
 		refused(dev, "delete it", error, log);

@@ -36,16 +36,11 @@ struct work {
 /* Of what errno says. */
 static int complain(const struct device *dev, const char *what)
 {
-	char **holders = NULL;
 	int error = errno;
-	size_t i;
 
 	say("%s: %s: %s", dev->name, what, meaning(error));
 	if (error == EBUSY)
-		holders = device_holders(dev);
-	for (i = 0; holders && holders[i]; i++)
-		say("%s: %s", dev->name, holders[i]);
-	strings_free(holders);
+		say_holders(dev);
 	return -1;
 }
 
@@ -104,25 +99,27 @@ static int work_on(const struct work *work, const struct device *dev, const stru
 	return ret;
 }
 
+/* Work, and what was said of it. */
+struct order {
+	const struct work *work;
+	const struct options *options;
+};
+
+static int work_on_one(struct device *dev, void *arg)
+{
+	const struct order *order = arg;
+
+	return work_on(order->work, dev, order->options) ? -1 : 0;
+}
+
 static int work_on_each(const struct work *work, const struct options *options, char **args)
 {
-	unsigned int n = 0, failed = 0;
-	struct devices devs;
-	size_t i;
+	struct order order = { work, options };
+	unsigned int n, failed;
+	int status = devices_each(args, work_on_one, &order, &n, &failed);
 
-	if (!*args) {
-		say("which devices? Name them, or say all");
-		return EXIT_USAGE;
-	}
-	if (!karray_loaded())
-		return EXIT_FAILURE;
-	devs = devices_named(args, &failed);
-	for (i = 0; i < devs.count; i++)
-		if (work_on(work, &devs.dev[i], options))
-			failed++;
-		else
-			n++;
-	devices_free(&devs);
+	if (status)
+		return status;
 	if (work->mode == O_RDWR)
 		wait_for_udev();
 	if (work->done)
@@ -162,14 +159,12 @@ static int zero_range(const struct device *dev, int fd, uint64_t start, uint64_t
 static bool may_zero(const struct device *dev, const struct options *options)
 {
 	uint64_t size = device_size(dev);
-	char *type = disk_content(dev, "TYPE") ?: disk_content(dev, "PTTYPE"), *bytes, *question;
+	char *type = disk_content(dev, "TYPE") ?: disk_content(dev, "PTTYPE"), *bytes;
 	bool yes;
 
 	bytes = human_size(options->length == UINT64_MAX ? size - options->offset : options->length);
-	question = text("%s: zero %s of it?%s%s%s", dev->name, bytes, type ? " Its disk has " : "",
-			type ?: "", type ? "." : "");
-	yes = confirmed(options, question);
-	free(question);
+	yes = confirmed(options, "%s: zero %s of it?%s%s%s", dev->name, bytes,
+			type ? " Its disk has " : "", type ?: "", type ? "." : "");
 	free(bytes);
 	free(type);
 	return yes;
@@ -300,21 +295,13 @@ static int clear_bad(const struct device *dev, int fd, uint64_t start, uint64_t 
 
 static bool may_clear(const struct device *dev, const struct options *options)
 {
-	char *question = text("%s: zero what is bad, so that it can be read again?", dev->name);
-	bool yes = confirmed(options, question);
-
-	free(question);
-	return yes;
+	return confirmed(options, "%s: zero what is bad, so that it can be read again?", dev->name);
 }
 
 static bool may_add(const struct device *dev, const struct options *options)
 {
-	char *question = text("%s: mark %s as bad? It can't be read until it's written.", dev->name,
-			      options->add);
-	bool yes = confirmed(options, question);
-
-	free(question);
-	return yes;
+	return confirmed(options, "%s: mark %s as bad? It can't be read until it's written.", dev->name,
+			 options->add);
 }
 
 static int add_bad(const struct device *dev, int fd, uint64_t start, uint64_t end, void *arg)

@@ -18,13 +18,13 @@
 
 #include "karrayctl.h"
 
-#define BUS	"/sys/bus/karray/devices"
-
+#define BUS	"/sys/bus/karray"
+#define DEVICES	BUS "/devices"
 #define LOCKS	"/run/karray"
 
 bool karray_loaded(void)
 {
-	if (!access(BUS, F_OK))
+	if (!access(DEVICES, F_OK))
 		return true;
 	say("karray is not loaded: modprobe karray");
 	return false;
@@ -91,7 +91,7 @@ static bool device_open(struct device *dev, const char *name)
 	if (strlen(name) >= sizeof(dev->name))
 		return false;
 	strcpy(dev->name, name);
-	path = text(BUS "/%s", name);
+	path = text(DEVICES "/%s", name);
 	dev->lock = -1;
 	dev->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(path);
@@ -119,7 +119,7 @@ struct devices devices_all(void)
 {
 	struct devices devs = { 0 };
 	struct dirent **names;
-	int i, n = scandir(BUS, &names, NULL, versionsort);
+	int i, n = scandir(DEVICES, &names, NULL, versionsort);
 
 	for (i = 0; i < n; i++) {
 		if (names[i]->d_name[0] != '.')
@@ -188,6 +188,31 @@ struct devices devices_named(char **names, unsigned int *failed)
 	return all;
 }
 
+int devices_each(char **names, int (*fn)(struct device *dev, void *arg), void *arg,
+		 unsigned int *done, unsigned int *failed)
+{
+	struct devices devs;
+	size_t i;
+	int ret;
+
+	*done = 0;
+	*failed = 0;
+	if (!*names) {
+		say("which devices? Name them, or say all");
+		return EXIT_USAGE;
+	}
+	if (!karray_loaded())
+		return EXIT_FAILURE;
+	devs = devices_named(names, failed);
+	for (i = 0; i < devs.count; i++) {
+		ret = fn(&devs.dev[i], arg);
+		*done += !ret;
+		*failed += ret < 0;
+	}
+	devices_free(&devs);
+	return 0;
+}
+
 char *device_get(const struct device *dev, const char *attr)
 {
 	return read_at(dev->dir, attr);
@@ -211,15 +236,29 @@ uint64_t device_size(const struct device *dev)
 	return bytes;
 }
 
-int device_put(const struct device *dev, const char *attr, const char *value)
+static int write_at(int dir, const char *path, const char *value)
 {
-	int fd = openat(dev->dir, attr, O_WRONLY | O_CLOEXEC), error = 0;
+	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC), error = 0;
 
 	if (fd < 0)
 		return errno;
 	if (write(fd, value, strlen(value)) < 0)
 		error = errno;
 	close(fd);
+	return error;
+}
+
+int device_put(const struct device *dev, const char *attr, const char *value)
+{
+	return write_at(dev->dir, attr, value);
+}
+
+int bus_put(const char *attr, const char *value)
+{
+	char *path = text(BUS "/%s", attr);
+	int error = write_at(AT_FDCWD, path, value);
+
+	free(path);
 	return error;
 }
 

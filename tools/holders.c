@@ -397,3 +397,13 @@ char **device_holders(const struct device *dev)
 	free_blocks(&blocks);
 	return sentences;
 }
+
+void say_holders(const struct device *dev)
+{
+	char **holders = device_holders(dev);
+	size_t i;
+
+	for (i = 0; holders && holders[i]; i++)
+		say("%s: %s", dev->name, holders[i]);
+	strings_free(holders);
+}

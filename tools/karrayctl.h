@@ -62,6 +62,13 @@ struct devices devices_all(void);
 struct devices devices_named(char **names, unsigned int *failed);
 void devices_free(struct devices *devs);
 
+/*
+ * Calls @fn for each device that @names mean, and counts: 0 is done, 1 is left out, -1 has
+ * failed. Returns 0, or an exit status with the reason told where nothing can be done.
+ */
+int devices_each(char **names, int (*fn)(struct device *dev, void *arg), void *arg,
+		 unsigned int *done, unsigned int *failed);
+
 /* Looks up which nodes the device has: they come and go with the state "online". */
 void device_nodes(struct device *dev);
 
@@ -70,8 +77,9 @@ char *device_get(const struct device *dev, const char *attr);
 bool device_is(const struct device *dev, const char *attr, const char *value);
 uint64_t device_size(const struct device *dev);
 
-/* Writes an attribute; 0 or an errno. */
+/* Writes an attribute, of the device or of the bus; 0 or an errno. */
 int device_put(const struct device *dev, const char *attr, const char *value);
+int bus_put(const char *attr, const char *value);
 
 /* Is it still there? Another may have its name by now. */
 bool device_is_there(const struct device *dev);
@@ -100,6 +108,7 @@ bool log_says(int log, const char *words);
 
 /* Sentences, without the device's name: "/dev/karrayb0 is mounted on /mnt". */
 char **device_holders(const struct device *dev);
+void say_holders(const struct device *dev);
 
 /* Where the disk, a partition, or what is built of them is mounted; "[SWAP]" for swap. */
 char **device_mounts(const struct device *dev);
@@ -125,7 +134,8 @@ bool parse_size(const char *arg, uint64_t *bytes);
 bool parse_range(const char *arg, char between, uint64_t *first, uint64_t *second);
 
 /* Asks on the terminal, or is answered by --force. */
-bool confirmed(const struct options *options, const char *question);
+bool confirmed(const struct options *options, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* What an errno means to who changes or reads a device. */
 const char *meaning(int error);

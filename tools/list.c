@@ -15,12 +15,13 @@
 
 enum kind { TEXT, NUMBER, SIZE, BOOLEAN, STRINGS };
 
-/* A column: what an attribute says, or a function. */
+/* A column: what an attribute says, or the disk's content, or a function. */
 struct column {
 	const char *name;
 	const char *help;
 	enum kind kind;
 	const char *attr;
+	const char *content;		/* libblkid's name of it */
 	char *(*get)(const struct device *dev);		/* NULL: nothing to say */
 	char **(*get_strings)(const struct device *dev);	/* of STRINGS */
 };
@@ -88,26 +89,6 @@ char *disk_content(const struct device *dev, const char *what)
 	return found;
 }
 
-static char *get_fstype(const struct device *dev)
-{
-	return disk_content(dev, "TYPE");
-}
-
-static char *get_pttype(const struct device *dev)
-{
-	return disk_content(dev, "PTTYPE");
-}
-
-static char *get_label(const struct device *dev)
-{
-	return disk_content(dev, "LABEL");
-}
-
-static char *get_uuid(const struct device *dev)
-{
-	return disk_content(dev, "UUID");
-}
-
 static const struct column columns[] = {
 	{ "NAME",	  "the device's name", TEXT, .get = get_name },
 	{ "SIZE",	  "how many bytes it has", SIZE, .attr = "size" },
@@ -132,10 +113,10 @@ static const struct column columns[] = {
 	{ "POLL-QUEUES",  "more of them, for polled I/O", NUMBER, .attr = "poll_queues" },
 	{ "QUEUE-DEPTH",  "requests in each, 0 for the default", NUMBER, .attr = "queue_depth" },
 	{ "LOG-SEC",	  "logical block size of the disk", NUMBER, .attr = "logical_block_size" },
-	{ "FSTYPE",	  "file system on the disk (opens it)", TEXT, .get = get_fstype },
-	{ "PTTYPE",	  "partition table on the disk (opens it)", TEXT, .get = get_pttype },
-	{ "LABEL",	  "the file system's label (opens the disk)", TEXT, .get = get_label },
-	{ "UUID",	  "the file system's UUID (opens the disk)", TEXT, .get = get_uuid },
+	{ "FSTYPE",	  "file system on the disk (opens it)", TEXT, .content = "TYPE" },
+	{ "PTTYPE",	  "partition table on the disk (opens it)", TEXT, .content = "PTTYPE" },
+	{ "LABEL",	  "the file system's label (opens the disk)", TEXT, .content = "LABEL" },
+	{ "UUID",	  "the file system's UUID (opens the disk)", TEXT, .content = "UUID" },
 	{ "MODEL",	  "the disk's model", TEXT, .attr = "model" },
 	{ "SERIAL",	  "the disk's serial number, by address and slot", TEXT, .attr = "serial" },
 	{ "WWID",	  "the disk's world-wide identifier", TEXT, .attr = "wwid" },
@@ -156,8 +137,12 @@ void list_columns(void)
 static char *value_of(const struct column *col, const struct device *dev,
 		      const struct options *options)
 {
-	char *value = col->get ? col->get(dev) : device_get(dev, col->attr);
-	char *size;
+	char *value, *size;
+
+	if (col->content)
+		value = disk_content(dev, col->content);
+	else
+		value = col->get ? col->get(dev) : device_get(dev, col->attr);
 
 	if (value && col->kind == SIZE && !options->bytes && !options->json) {
 		size = human_size(strtoull(value, NULL, 10));

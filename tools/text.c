@@ -22,16 +22,22 @@ void *must(void *memory)
 	return memory;
 }
 
+static char *vtext(const char *format, va_list args)
+{
+	char *out;
+
+	return must(vasprintf(&out, format, args) < 0 ? NULL : out);
+}
+
 char *text(const char *format, ...)
 {
 	va_list args;
 	char *out;
-	int len;
 
 	va_start(args, format);
-	len = vasprintf(&out, format, args);
+	out = vtext(format, args);
 	va_end(args);
-	return must(len < 0 ? NULL : out);
+	return out;
 }
 
 void say(const char *format, ...)
@@ -103,22 +109,27 @@ bool parse_range(const char *arg, char between, uint64_t *first, uint64_t *secon
 	       parse_size(end + 1, second);
 }
 
-bool confirmed(const struct options *options, const char *question)
+bool confirmed(const struct options *options, const char *format, ...)
 {
-	char *line = NULL;
-	size_t size = 0;
+	char *question, *line = NULL;
 	bool yes = false;
+	size_t size = 0;
+	va_list args;
 
 	if (options->force)
 		return true;
+	va_start(args, format);
+	question = vtext(format, args);
+	va_end(args);
 	if (!isatty(STDIN_FILENO)) {
 		say("%s Use --force to say yes", question);
-		return false;
+	} else {
+		fprintf(stderr, "%s [y/N] ", question);
+		if (getline(&line, &size, stdin) > 0)
+			yes = tolower((unsigned char)line[0]) == 'y';
 	}
-	fprintf(stderr, "%s [y/N] ", question);
-	if (getline(&line, &size, stdin) > 0)
-		yes = tolower((unsigned char)line[0]) == 'y';
 	free(line);
+	free(question);
 	return yes;
 }
 

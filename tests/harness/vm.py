@@ -194,7 +194,7 @@ class VM:
         self.dir = self.build / 'vm' / name
         self.debug = self.kernel in DEBUG_KERNELS
         self.kasan = self.kernel == 'debug'
-        self.kmemleak = kmemleak and self.kernel == 'debug'
+        self.kmemleak = kmemleak and self.kasan
         self.dimms = list(dimms)
         self.cmdline = ' '.join(filter(None, [CMDLINE, '' if memhotplug else NO_MEMHOTPLUG,
                                               DEBUG_CMDLINE if self.debug else '',

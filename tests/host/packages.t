@@ -16,6 +16,7 @@ TOP = BUILD.parent
 ROOT = BUILD / 'packages' / 'chroot'
 VERSION = (TOP / 'VERSION').read_text(encoding='utf-8').strip()
 NEXT = VERSION + '.1'
+PACKAGES = ('karray-dkms', 'karray-utils', 'libkarray-dev')
 HEADERS = ('linux-headers-amd64', 'linux-headers-6.12-amd64')
 
 
@@ -24,17 +25,16 @@ def run(*args, **kwargs):
                           **kwargs)
 
 
-def works(t, what, *args):
-    done = run(*args)
-    t.ok(done.returncode == 0, what, done.stdout[-3000:])
-    return done.stdout
+def works(t, what, done):
+    return t.ok(done.returncode == 0, what, done.stdout[-3000:])
 
 
 def inside(*args):
     """A command in the clean Debian, with mounts that end with it."""
     mount = 'mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" "$@"'
-    return run('unshare', '--mount', 'sh', '-c', mount, ROOT, *args, env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root',
-                                           'DEBIAN_FRONTEND': 'noninteractive', 'LC_ALL': 'C.UTF-8'})
+    return run('unshare', '--mount', 'sh', '-c', mount, ROOT, *args,
+               env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root',
+                    'DEBIAN_FRONTEND': 'noninteractive', 'LC_ALL': 'C.UTF-8'})
 
 
 def sources():
@@ -53,17 +53,17 @@ def clean_debian():
                'bookworm', ROOT, *sources())
 
 
-def debs(version, *names):
-    return [str(deb) for name in names or ('karray-dkms', 'karray-utils', 'libkarray-dev')
-            for deb in (BUILD / 'packages' / version).glob(f'{name}_*.deb')]
-
-
 def install(version):
     shutil.rmtree(ROOT / 'debs', ignore_errors=True)
     (ROOT / 'debs').mkdir()
-    for deb in debs(version):
-        shutil.copy(deb, ROOT / 'debs')
+    for name in PACKAGES:
+        shutil.copy(next((BUILD / 'packages' / version).glob(f'{name}_*.deb')), ROOT / 'debs')
     return inside('sh', '-c', 'dpkg -i /debs/*.deb')
+
+
+def traces():
+    """Files of karray's."""
+    return inside('find', '/', '-xdev', '-name', '*karray*', '-not', '-path', '/proc/*').stdout
 
 
 def kernels():
@@ -85,23 +85,20 @@ def main(t):
     t.is_([re.search(r'\((.*?)\)', changelog)[1], re.search(r'PACKAGE_VERSION="(.*)"', dkms)[1]],
           [VERSION] * 2, 'the version is the same everywhere')
 
-    works(t, 'the packages build', TOP / 'scripts/make_packages.sh')
-    works(t, 'and the next version', TOP / 'scripts/make_packages.sh', NEXT)
+    works(t, 'the packages build', run(TOP / 'scripts/make_packages.sh'))
+    works(t, 'and the next version', run(TOP / 'scripts/make_packages.sh', NEXT))
     changes = next((BUILD / 'packages' / VERSION).glob('*.changes'))
     t.is_(run('lintian', '--allow-root', '--fail-on', 'none', changes).stdout, '', 'lintian has nothing to say')
 
     if run('unshare', '--mount', 'true').returncode:
         t.skip('in a clean Debian 12', 'a clean Debian needs mounts, which are forbidden here')
         return
-    made = clean_debian()
-    if not t.ok(made.returncode == 0, 'a clean Debian 12', made.stdout[-3000:]):
+    if not works(t, 'a clean Debian 12', clean_debian()):
         return
-    before = inside('find', '/', '-xdev', '-name', '*karray*', '-not', '-path', '/proc/*').stdout
-    t.is_(before, '', 'which knows nothing of karray')
+    t.is_(traces(), '', 'which knows nothing of karray')
     t.is_(len(kernels()), len(HEADERS), 'with headers of both kernels', kernels())
 
-    done = install(VERSION)
-    t.ok(done.returncode == 0, 'they are installed', done.stdout[-3000:])
+    works(t, 'they are installed', install(VERSION))
     build_modules(t, VERSION)
     t.is_(inside('karrayctl', '--version').stdout, f'karrayctl {VERSION}\n', 'karrayctl runs')
     for path in ('/etc/karray.conf', '/usr/lib/udev/rules.d/60-karray.rules', '/usr/include/linux/karray.h',
@@ -110,18 +107,15 @@ def main(t):
 
     with open(ROOT / 'etc/karray.conf', 'a', encoding='utf-8') as conf:
         conf.write('* online\n')
-    done = install(NEXT)
-    t.ok(done.returncode == 0, 'they are upgraded', done.stdout[-3000:])
+    works(t, 'they are upgraded', install(NEXT))
     build_modules(t, NEXT)
     status = inside('dkms', 'status').stdout
     t.ok(f'karray/{VERSION},' not in status, 'the old module is gone', status)
     t.ok('* online\n' in (ROOT / 'etc/karray.conf').read_text(encoding='utf-8'), 'karray.conf is as it was')
 
-    done = inside('dpkg', '--purge', 'karray-dkms', 'karray-utils', 'libkarray-dev')
-    t.ok(done.returncode == 0, 'they are purged', done.stdout[-3000:])
+    works(t, 'they are purged', inside('dpkg', '--purge', *PACKAGES))
     shutil.rmtree(ROOT / 'debs')
-    t.is_(inside('find', '/', '-xdev', '-name', '*karray*', '-not', '-path', '/proc/*').stdout, '',
-          'and nothing is left')
+    t.is_(traces(), '', 'and nothing is left')
     shutil.rmtree(ROOT, ignore_errors=True)
 
 
