@@ -505,6 +505,12 @@ static bool karray_blk_cut(struct block_device *part, u64 *pos, u64 *end)
 	return true;
 }
 
+static bool karray_blk_tagged(struct address_space *cache, xa_mark_t tag)
+{
+	/* A cache may change at any time; who asks does without its lock. */
+	return data_race(mapping_tagged(cache, tag));
+}
+
 static bool karray_blk_part_cached(struct block_device *part, u64 pos, u64 len,
 				   enum karray_copies which)
 {
@@ -514,8 +520,8 @@ static bool karray_blk_part_cached(struct block_device *part, u64 pos, u64 len,
 	if (!READ_ONCE(cache->nrpages))
 		return false;
 	if (which == KARRAY_CHANGED_COPIES &&
-	    !mapping_tagged(cache, PAGECACHE_TAG_DIRTY) &&
-	    !mapping_tagged(cache, PAGECACHE_TAG_WRITEBACK))
+	    !karray_blk_tagged(cache, PAGECACHE_TAG_DIRTY) &&
+	    !karray_blk_tagged(cache, PAGECACHE_TAG_WRITEBACK))
 		return false;
 	return karray_blk_cut(part, &pos, &end) &&
 	       filemap_range_has_page(cache, pos, end - 1);
