@@ -207,6 +207,8 @@ int verb_apply(const struct options *options, char **args)
 		free_rules(&rules);
 		return EXIT_FAILURE;
 	}
+	if (options->udev)
+		called_by_udev();
 	devs = devices_named(*args ? args : (char **)all, &failed);
 	for (i = 0; i < devs.count; i++) {
 		const struct rule *rule = find_rule(&rules, &devs.dev[i]);
@@ -215,7 +217,7 @@ int verb_apply(const struct options *options, char **args)
 			tell(&devs.dev[i], rule);
 			continue;
 		}
-		if (options->wait && rule)
+		if (options->udev && rule)
 			wait_for(&devs.dev[i]);
 		if (apply(&devs.dev[i], rule))
 			failed++;

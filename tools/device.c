@@ -284,13 +284,20 @@ void device_lock(struct device *dev)
 	free(path);
 }
 
+static bool udev_waits;
+
+void called_by_udev(void)
+{
+	udev_waits = true;
+}
+
 void wait_for_udev(void)
 {
 	static char *const settle[] = { "udevadm", "settle", "--timeout=10", NULL };
 	pid_t pid;
 
 	/* udevadm asks the daemon whether it has read all events. */
-	if (!access("/run/udev/control", F_OK) &&
+	if (!udev_waits && !access("/run/udev/control", F_OK) &&
 	    !posix_spawnp(&pid, settle[0], NULL, NULL, settle, environ))
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;

@@ -54,7 +54,7 @@ static const struct command commands[] = {
 	  "CRC-32C of devices, or of a range of them", verb_checksum, NULL },
 	{ "monitor", "", "rJ",
 	  "Show devices as they come, change and go", verb_monitor, NULL },
-	{ "apply", "[DEVICE...]", "CNw",
+	{ "apply", "[DEVICE...]", "CNu",
 	  "Do what /etc/karray.conf says about devices", verb_apply, NULL },
 };
 
@@ -77,7 +77,7 @@ static const struct {
 	{ { "add", required_argument, NULL, 'A' }, "START+LENGTH", "mark these bytes as bad" },
 	{ { "clear", no_argument, NULL, 'c' }, NULL, "zero what is bad, which makes it good" },
 	{ { "config", required_argument, NULL, 'C' }, "FILE", "instead of /etc/karray.conf" },
-	{ { "wait", no_argument, NULL, 'w' }, NULL, "wait up to 10 s for devices to be online" },
+	{ { "udev", no_argument, NULL, 'u' }, NULL, "called by udev: the device has just come" },
 	{ { "help", no_argument, NULL, 'h' }, NULL, "this" },
 	{ { "version", no_argument, NULL, 'V' }, NULL, "the version" },
 };
@@ -180,8 +180,8 @@ static bool store_option(struct options *options, int letter)
 	case 'c':
 		options->clear = true;
 		break;
-	case 'w':
-		options->wait = true;
+	case 'u':
+		options->udev = true;
 		break;
 	case 'C':
 		options->config = optarg;

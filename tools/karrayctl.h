@@ -24,7 +24,7 @@ struct options {
 	bool force;
 	bool dry_run;
 	bool clear;
-	bool wait;
+	bool udev;
 	const char *add;
 	const char *config;
 	uint64_t offset;
@@ -87,8 +87,12 @@ bool device_is_there(const struct device *dev);
 /* One of us at a time changes a device: a lock until the device is freed. */
 void device_lock(struct device *dev);
 
-/* Waits until udev has done what the devices' last changes ask for, where it runs. */
+/*
+ * Waits until udev has done what the devices' last changes ask for, where it runs; unless it
+ * waits for us, having called us.
+ */
 void wait_for_udev(void);
+void called_by_udev(void);
 
 /* log.c --------------------------------------------------------------------- */
 

@@ -176,7 +176,7 @@ static const struct acpi_device_id karray_acpi_ids[] = {
 	{ }
 };
 
-/* So that udev loads the module for the first DIMM. */
+/* For DIMMs that are there at boot; udev/60-karray.rules is for empty slots. */
 MODULE_DEVICE_TABLE(acpi, karray_acpi_ids);
 
 static struct acpi_driver karray_acpi_driver = {
