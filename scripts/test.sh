@@ -81,8 +81,8 @@ if [ ${#tests[@]} -gt 0 ] && [ ${#debians[@]} -gt 0 ]; then
 	# And the tools need packages, which two tests at once can't install.
 	[[ " ${tests[*]} " != */check.t* ]] || "$TOP/scripts/check.sh" --prepare
 	if [[ " ${tests[*]} " == */packages.t* ]]; then
-		"$TOP/scripts/make_packages.sh" --prepare
-		ensure_packages mmdebstrap lintian
+		"$TOP/scripts/make_debian.sh" --prepare
+		ensure_packages lintian
 	fi
 	step 'Tests on the host'
 	run "$BUILD/host/results"
@@ -93,6 +93,7 @@ for version in "${versions[@]}"; do
 	[ ${#tests[@]} -gt 0 ] || continue
 	begin=$SECONDS
 	build_guest "$version"
+	[[ " ${tests[*]} " != */systemd.t* ]] || "$TOP/scripts/make_debian.sh" --prepare
 	step "Tests with kernel $version"
 	KARRAY_KERNEL=$version run "$BUILD/$version/results"
 	note "kernel $version took $((SECONDS - begin)) s"

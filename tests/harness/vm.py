@@ -487,12 +487,15 @@ class VM:
             if not self._pump(deadline - time.monotonic()):
                 self.died()
 
-    def plug(self, dimm, size, **props):
-        """Plug a DIMM.  Does not wait for the guest; use wait() on what should appear."""
+    def plug(self, dimm, size, file=None, **props):
+        """Plug a DIMM, whose bytes are kept by @file if that is given.  Does not wait for the
+        guest; use wait() on what should appear."""
         sizes = {'M': 20, 'G': 30}
         size = int(size[:-1]) << sizes[size[-1]] if isinstance(size, str) else size
         backend = self._new_backend(dimm)
-        self.qmp('object-add', qom_type='memory-backend-ram', id=backend, size=size, reserve=False)
+        kind = {'qom_type': 'memory-backend-file', 'share': True, 'mem_path': str(file)} if file else {
+            'qom_type': 'memory-backend-ram', 'reserve': False}
+        self.qmp('object-add', id=backend, size=size, **kind)
         try:
             self._call(self._qmp, 'device_add',
                        {'driver': 'pc-dimm', 'id': dimm, 'memdev': backend, **props}, 30)

@@ -4,7 +4,6 @@
 are installed, upgraded and purged, and DKMS builds the module for both kernels."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -37,20 +36,10 @@ def inside(*args):
                     'DEBIAN_FRONTEND': 'noninteractive', 'LC_ALL': 'C.UTF-8'})
 
 
-def sources():
-    """Where this machine's apt has packages from."""
-    files = [pathlib.Path('/etc/apt/sources.list'), *pathlib.Path('/etc/apt/sources.list.d').glob('*')]
-    return [f for f in files if f.suffix in ('.list', '.sources') and f.exists()]
-
-
 def clean_debian():
-    """Debian 12 with what DKMS needs, by this machine's apt and its settings."""
-    options = BUILD / 'packages' / 'apt.conf'
-    options.write_text(run('apt-config', 'dump', 'Acquire').stdout, encoding='utf-8')
-    shutil.rmtree(ROOT, ignore_errors=True)
-    return run('mmdebstrap', '--quiet', '--variant=minbase', f'--aptopt={options}',
-               f'--include=dkms,{",".join(HEADERS)},libsmartcols1,libmount1,libblkid1,libudev1,linux-libc-dev,pahole',
-               'bookworm', ROOT, *sources())
+    """Debian 12 with what DKMS and the tools need."""
+    return run(TOP / 'scripts/make_debian.sh', '--tree', ROOT, 'dkms', *HEADERS, 'libsmartcols1', 'libmount1',
+               'libblkid1', 'libudev1', 'linux-libc-dev', 'pahole')
 
 
 def install(version):
