@@ -6,9 +6,9 @@
 # usage: test.sh [--short] [TEST...]
 #
 # TEST is the name or path of a test to run only that. KERNEL names the kernels, '6.1
-# 6.12' unless said; debug and kcsan are those of build-debug-kernel.sh, which are slow:
-# with --short they run only the tests that tests/short lists for them, as a guest of
-# another ARCH (arm64) always does.
+# 6.12' unless said; debug and kcsan are those of build-debug-kernel.sh, which are slow.
+# With --short kernels run what tests/short says, as a guest of another ARCH (arm64) always
+# does.
 # Raw outputs go to build/VERSION/results and build/host/results; the last line counts
 # the test points.
 
@@ -19,19 +19,24 @@ help_asked "$@"
 results=()
 failed=0
 
+# Prints the tests that tests/short names in the line that begins with $1.
+listed() {
+	sed -n "s/^$1: *//p" "$TOP/tests/short"
+}
+
 # Sets $tests to those of the directory tests/$1 that are to run, with the kernel $2.
 choose() {
-	local names=("${only[@]}") name line=${2-}
+	local names="${only[*]}" but='' test name line=${2-}
 	[ "$ARCH" = amd64 ] || line=$ARCH
-	tests=("$TOP/tests/$1"/*.t)
-	if [ ${#names[@]} = 0 ] && [ -n "$short" ]; then
-		# Which has no line for the kernels that run all.
-		read -ra names < <(sed -n "s/^$line: *//p" "$TOP/tests/short") || true
+	if [ -z "$names" ] && [ -n "$short" ]; then
+		names=$(listed "$line")
+		but=$(listed "not $line")
 	fi
-	[ ${#names[@]} -gt 0 ] || return 0
 	tests=()
-	for name in "${names[@]}"; do
-		[ ! -e "$TOP/tests/$1/$name.t" ] || tests+=("$TOP/tests/$1/$name.t")
+	for test in "$TOP/tests/$1"/*.t; do
+		name=$(basename "$test" .t)
+		[ -z "$names" ] || [[ " $names " == *" $name "* ]] || continue
+		[[ " $but " == *" $name "* ]] || tests+=("$test")
 	done
 }
 
@@ -42,7 +47,7 @@ run() {
 	for test in "${tests[@]}"; do
 		results+=("$dir/$(basename "$test" .t).tap")
 	done
-	RESULTS=$dir prove --merge --timer -j2 --exec "$TOP/scripts/run_test.sh" "${tests[@]}" || failed=1
+	RESULTS=$dir prove --merge --timer -j$(($(nproc) + 1)) --exec "$TOP/scripts/run_test.sh" "${tests[@]}" || failed=1
 }
 
 # One at a time: they share build/, and guests have the names of their tests.
@@ -61,8 +66,7 @@ for word; do
 	esac
 done
 [ "$ARCH" = amd64 ] || short=1
-listed=$(sed -n 's/^[a-z0-9]*: *//p' "$TOP/tests/short")
-for name in "${only[@]}" $listed; do
+for name in "${only[@]}" $(listed '[^#:]*'); do
 	[ -e "$TOP/tests/host/$name.t" ] || [ -e "$TOP/tests/vm/$name.t" ] ||
 		die "unknown test '$name', the known ones are: $(
 		basename -s .t "$TOP"/tests/{host,vm}/*.t | sort -u | xargs)"
