@@ -8,6 +8,7 @@
 #   programs: fanalyzer (gcc's), sanitizers (of addresses and undefined behaviour)
 #   all of C: checkpatch (--strict)
 #   scripts: shellcheck, pyflakes
+#   manual pages: groff
 #   everything: codespell
 #
 # usage: check.sh [TOOL...]		all, unless said
@@ -22,10 +23,10 @@ help_asked "$@"
 only_amd64
 
 tools=(gcc clang sparse analyzer coccinelle checkpatch fanalyzer sanitizers
-       shellcheck pyflakes codespell)
+       shellcheck pyflakes groff codespell)
 packages=(make gcc gcc-12 libc6-dev libelf1 pahole git perl python3 libcmocka-dev
 	  pkg-config libsmartcols-dev libmount-dev libblkid-dev libudev-dev
-	  clang lld llvm sparse shellcheck pyflakes3 codespell
+	  clang lld llvm sparse shellcheck pyflakes3 groff-base codespell
 	  coccinelle libpython3-dev)	# whose scripts are in Python: it looks for the library
 work=$BUILD/check
 linux=$BUILD/source/6.12
@@ -235,6 +236,11 @@ check_shellcheck() {
 
 check_pyflakes() {
 	{ files_beginning '#!*python3'; files '*.py'; } | sort -u | in_parallel 20 pyflakes3
+}
+
+# As man formats them, with all warnings.
+check_groff() {
+	files 'man/*' | in_parallel 1 groff -man -Tutf8 -wall -z 2>&1 | none
 }
 
 # iput() is the kernel's; nd, fro and debians are names in scripts.

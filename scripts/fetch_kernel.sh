@@ -12,7 +12,10 @@
 #
 # The kernels that aren't Debian's are built (build-debug-kernel.sh).
 #
-# usage: fetch_kernel.sh [VERSION...]
+# With --flavours it fetches no kernel, but the headers of Debian's other flavours of
+# VERSION, into build/flavours/VERSION-FLAVOUR (headers, release).
+#
+# usage: fetch_kernel.sh [--flavours] [VERSION...]
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -23,19 +26,18 @@ depends() {
 	apt-cache "${guest_apt[@]}" depends --important "$1" 2>/dev/null | sed -n 's/^ *Depends: //p'
 }
 
-# Sets $image, its $release and the $packages that make up the kernel.
+# Sets the $release and the $packages that make up the kernel, or the headers, of $1.
 resolve() {
-	local meta=$1
-	image=$(depends "$meta" | grep '^linux-image-') || return
-	release=${image#linux-image-}
+	local meta=$1 first
+	first=$(depends "$meta" | grep -E '^linux-(image|headers)-') || return
+	release=${first#linux-*-}
 	mapfile -t packages < <(
-		echo "$image"
-		echo "linux-headers-$release"
+		printf '%s\n' "$first" "linux-headers-$release" | uniq
 		depends "linux-headers-$release" | grep -E '^linux-headers-'
 		# Programs, which run here.
 		depends "linux-headers-$release" | grep -E '^linux-kbuild-' | sed "s/\$/:$machine/"
 	)
-	[ ${#packages[@]} = 4 ]
+	[[ ${packages[*]} == *"$release linux-headers-"*' linux-kbuild-'* ]]
 }
 
 unpack() {
@@ -50,23 +52,29 @@ unpack() {
 	# shellcheck disable=SC2016
 	sed -i 's,^include /usr/src/,include $(dir $(realpath $(lastword $(MAKEFILE_LIST))))../,' \
 		"$headers/Makefile"
+	ln -s "usr/src/linux-headers-$release" "$dir/headers"
+	echo "$release" >"$dir/release"
+}
 
+# What is needed to boot what was unpacked.
+prepare_boot() {
+	local dir=$1
 	ln -s "boot/vmlinuz-$release" "$dir/vmlinuz"
 	if [ "$ARCH" = amd64 ]; then
 		unpack_kernel "$dir/vmlinuz" >"$dir/vmlinux"
 	else
 		ln -s vmlinuz "$dir/vmlinux"
 	fi
-	ln -s "usr/src/linux-headers-$release" "$dir/headers"
 	ln -s "lib/modules/$release" "$dir/modules"
 	depmod -b "$dir" "$release"
-	echo "$release" >"$dir/release"
 }
 
+# Fetch what is known as $1 into the directory $2.
 fetch() {
-	local version=$1 dir=$BUILD/kernels/$1 meta stamp debs
+	local dir=$2 meta what='kernel and headers' stamp debs
 	stamp=$dir/stamp
-	meta=$(kernel_metapackage "$version")
+	meta=$(kernel_metapackage "$1")
+	[[ $meta == linux-image-* ]] || what='headers'
 
 	up_to_date "$stamp" && return
 	guest_need_lists
@@ -84,7 +92,7 @@ fetch() {
 		return
 	fi
 
-	step "Fetching kernel $release and its headers"
+	step "Fetching $what of $release"
 	download_debs "${guest_apt[@]}" "${packages[@]}" ||
 		{ guest_update && download_debs "${guest_apt[@]}" "${packages[@]}"; } ||
 		die "cannot download: ${packages[*]}"
@@ -93,15 +101,29 @@ fetch() {
 	mkdir -p "$dir"
 	# shellcheck disable=SC2086
 	unpack "$dir" $debs
+	[[ $meta != linux-image-* ]] || prepare_boot "$dir"
 	echo "$debs" >"$stamp"
 }
 
+flavours=''
+if [ "${1-}" = --flavours ]; then
+	flavours=$FLAVOURS
+	shift
+fi
 select_kernels "$@"
 machine=$(dpkg --print-architecture)
 ensure_packages kmod xz-utils zstd
+if [ -n "$flavours" ]; then
+	for version in "${debians[@]}"; do
+		for flavour in $flavours; do
+			fetch "$version-$flavour" "$BUILD/flavours/$version-$flavour"
+		done
+	done
+	exit
+fi
 for version in "${versions[@]}"; do
 	if kernel_metapackage "$version" >/dev/null; then
-		fetch "$version"
+		fetch "$version" "$BUILD/kernels/$version"
 	else
 		"$TOP/scripts/build-debug-kernel.sh" "$version"
 	fi

@@ -12,6 +12,7 @@ BUILD=$TOP/build					# everything that is made, for amd64
 CACHE=${XDG_CACHE_HOME:-${HOME:-$TOP/build}/.cache}/karray		# downloaded packages
 ARCH=${ARCH:-amd64}					# of the guest, Debian's name
 KERNELS='6.1 6.12'					# Debian's; the last one is the default
+FLAVOURS='rt cloud'					# Debian's others of these, to compile for
 DEBUG_KERNELS='debug kcsan'				# our own, see build-debug-kernel.sh
 
 # Messages ------------------------------------------------------------------
@@ -66,11 +67,14 @@ help_asked() {
 
 # Kernels -------------------------------------------------------------------
 
-# Debian's meta-package for a kernel of ours: the one place that knows them.
+# Debian's meta-package for a kernel of ours, or (VERSION-FLAVOUR) for the headers of
+# another flavour: the one place that knows them.
 kernel_metapackage() {
 	case $1 in
 	6.1)	echo "linux-image-$ARCH" ;;
 	6.12)	echo "linux-image-6.12-$ARCH" ;;
+	6.1-*)	echo "linux-headers-${1#*-}-$ARCH" ;;
+	6.12-*)	echo "linux-headers-$1-$ARCH" ;;
 	*)	return 1 ;;
 	esac
 }

@@ -227,6 +227,6 @@ int verb_apply(const struct options *options, char **args)
 	devices_free(&devs);
 	free_rules(&rules);
 	if (!options->dry_run)
-		return count_message("as they should be", n, failed);
+		return count_message("as configured", n, failed);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

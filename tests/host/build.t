@@ -46,15 +46,19 @@ def expected_probes(kernel):
     return {probe: result for version, probe, result in rows if version == kernel}
 
 
+def test_probes(t, name, built):
+    probed = re.search(r'PROBED\s+(.*)', built.stdout)
+    t.is_(dict(pair.split('=') for pair in probed[1].split()) if probed else None,
+          expected_probes(name.split('-')[0]), f'{name}: the probes find what they should')
+
+
 def test_kernel(t, kernel, kdir):
     where = os.path.join(BUILD, 'host', kernel)
     sources = fresh_copy(where)
 
     built = make(where, '-j2', f'KDIR={kdir}')
     t.is_(built.returncode, 0, f'{kernel}: make', built.stdout)
-    probed = re.search(r'PROBED\s+(.*)', built.stdout)
-    t.is_(dict(pair.split('=') for pair in probed[1].split()) if probed else None,
-          expected_probes(kernel), f'{kernel}: the probes find what they should')
+    test_probes(t, kernel, built)
     info = subprocess.run(['/sbin/modinfo', f'{where}/karray.ko'], text=True,
                           capture_output=True).stdout
     for field in ('license: *GPL', r'version: *\d+\.\d+\.\d+', 'description: *\\S',
@@ -93,12 +97,31 @@ def test_kernel(t, kernel, kdir):
              f'{kernel}: a wrong {control} stops the build', lied.stdout)
 
 
+def test_flavour(t, name, kdir):
+    """What a flavour is configured for (locks that sleep, no huge pages, no machine checks)
+    chooses other code, also among ours."""
+    where = os.path.join(BUILD, 'host', name)
+    fresh_copy(where)
+    built = make(where, '-j2', 'W=1', f'KDIR={kdir}')
+    t.is_(built.returncode, 0, f'{name}: make', built.stdout)
+    t.ok(not re.search('warning', built.stdout, re.I), f'{name}: without a warning', built.stdout)
+    test_probes(t, name, built)
+    magic = subprocess.run(['/sbin/modinfo', '-F', 'vermagic', f'{where}/karray.ko'], text=True,
+                           capture_output=True).stdout
+    t.like(magic, rf'^\S+-{name.split("-")[1]}-\S+ ', f"{name}: the module is this flavour's")
+
+
 def main(t):
-    headers = sorted(glob.glob(f'{BUILD}/kernels/[0-9]*/headers'))
     # test.sh fetches them first.
-    t.ok(headers, 'there are kernel headers')
-    for kdir in headers:
+    kernels, flavours = (sorted(glob.glob(f'{BUILD}/{which}/headers'))
+                         for which in ('kernels/[0-9]*', 'flavours/*'))
+    t.ok(kernels, 'there are kernel headers')
+    for kdir in kernels:
         test_kernel(t, kdir.split('/')[-2], os.path.realpath(kdir))
+    names = [kdir.split('/')[-2] for kdir in flavours]
+    t.is_({name.split('-')[1] for name in names}, {'rt', 'cloud'}, 'and of other flavours')
+    for name, kdir in zip(names, flavours):
+        test_flavour(t, name, os.path.realpath(kdir))
 
     # The header is all that programs need, in C and C++, on 32 and 64 bits.
     dest = f'{BUILD}/host/headers'

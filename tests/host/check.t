@@ -71,6 +71,7 @@ FILES = {
     'tests/guest/pio.c': PIO_C,
     'scripts/planted.sh': '#!/bin/sh\nrm $1\n',
     'scripts/planted.py': 'import os\n',
+    'man/planted.8': '.TH PLANTED 8\n.SH NAME\nplanted \\- wrong\n.EXAMPLES\n',
     'README': 'teh\n',        # codespell:ignore
 }
 
@@ -86,6 +87,7 @@ FINDS = {
     'sanitizers': 'stack-buffer-overflow|out of bounds',
     'shellcheck': 'SC2086',
     'pyflakes': 'imported but unused',
+    'groff': "macro 'EXAMPLES' not defined",
     'codespell': 'teh ==> the',     # codespell:ignore
 }
 
