@@ -93,7 +93,7 @@ def memory_errors(t, vm):
 
 
 if os.getuid() or subprocess.run(('unshare', '--mount', 'true'), check=False).returncode:
-    print('1..0 # SKIP a Debian is made by root, with mounts')
+    print('1..0 # SKIP a clean Debian needs root, and mounts')
     sys.exit()
 tap = Tap()
 with tempfile.TemporaryDirectory(dir=BUILD) as where:
