@@ -141,6 +141,10 @@ def busy(t, vm, ctl):
 
     held('mounted', 'mkfs.ext4 -qF /dev/karrayb0; mount /dev/karrayb0 /mnt', 'umount /mnt',
          'karray0: /dev/karrayb0 is mounted on /mnt')
+    held('mounted elsewhere', "unshare -m sh -c 'mount /dev/karrayb0 /mnt; exec sleep 1000' > /run/out 2>&1 & echo $! > /run/pid;"
+         'until grep -q karrayb0 /proc/$(cat /run/pid)/mountinfo; do sleep 0.1; done',
+         f'kill $(cat /run/pid); until grep -qx 0 {BUS}/karray0/users; do sleep 0.1; done',
+         r'karray0: /dev/karrayb0 is mounted on /mnt in the mount namespace of process \d+ \(sleep\)\n')
     held('swap', 'mkswap -q /dev/karrayb0; swapon /dev/karrayb0', 'swapoff /dev/karrayb0',
          '/dev/karrayb0 is used for swap')
     held('open', 'sleep 1000 < /dev/karray > /run/out 2>&1 & echo $! > /run/pid', 'kill $(cat /run/pid)',
@@ -160,6 +164,20 @@ def busy(t, vm, ctl):
             'fstype': 'ext4'}], 'listed as mounted')
     ctl.fails('zero -f karray0', 'what is mounted is not zeroed', 'busy', 'mounted on /mnt')
     vm.sh('umount /mnt')
+
+    # Namespaces with all that ours has: in the one umount is followed, in the other not.
+    for how, stays in (('slave', 0), ('private', 1)):
+        vm.sh('mkdir -p /run/in; mount -t tmpfs --make-shared tmpfs /run/in; mkdir /run/in/mnt; '
+              'mount /dev/karrayb0 /run/in/mnt;'
+              f'unshare -m --propagation {how} sleep 1000 > /run/out 2>&1 & echo $! > /run/pid;'
+              'until grep -q sleep /proc/$(cat /run/pid)/comm; do sleep 0.1; done')
+        told = ['/dev/karrayb0 is mounted on /run/in/mnt']
+        copies = [f'{told[0]} in the mount namespace of process {vm.sh("cat /run/pid").out.strip()} (sleep)'] * stays
+        t.is_(ctl.devices('list -o HOLDERS karray0')[0]['holders'], told + copies, f'{how}: the mount is told of once'
+              + ', and its copy' * stays)
+        vm.sh('umount /run/in/mnt')
+        t.is_(ctl.devices('list -o HOLDERS karray0')[0]['holders'], copies or [None], f'{how}: unmounted')
+        vm.sh(f'kill $(cat /run/pid); until grep -qx 0 {BUS}/karray0/users; do sleep 0.1; done; umount /run/in')
 
 
 def contents(t, vm, ctl):
