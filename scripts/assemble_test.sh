@@ -85,6 +85,7 @@ assemble() {
 	if [ "$ARCH" = amd64 ]; then
 		install -D -s "$programs/tools/karrayctl" "$root/../usr/sbin/karrayctl"
 		install -s "$programs/tools-asan/karrayctl" "$root/karrayctl-asan"
+		cp "$TOP/tools/karrayctl.bash-completion" "$root/"
 	fi
 	install -D -m 644 -t "$root/../etc/udev/rules.d" "$TOP"/udev/*.rules
 	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"

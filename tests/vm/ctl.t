@@ -100,6 +100,43 @@ def listing(t, vm, ctl):
     vm.sh('wipefs -qa /dev/karrayb0p1 /dev/karrayb0; udevadm settle')
 
 
+def completion(t, vm):
+    """What bash makes of the last of these words: the words that it could be, and how, which is
+    told by compopt."""
+    vm.sh("""cat > /run/complete <<'EOF'
+. /root/karrayctl.bash-completion
+compopt() { how=$2; }
+COMP_WORDS=(karrayctl "$@") COMP_CWORD=$#
+_karrayctl
+printf '%s\\n' "$how" "${COMPREPLY[@]}"
+EOF
+cd /run; touch 'one file' other""")
+    commands = 'list info online offline set take give-back create delete eject badblocks zero checksum monitor apply'
+    for args, how, *want in (
+            ("''", '', *commands.split()),
+            ('gi', '', 'give-back'),
+            ('list k', '', 'karray0', 'karray1'),
+            ('offline karray0 a', '', 'all'),
+            ("monitor ''", ''),
+            ('apply --', '', '--dry-run', '--config', '--udev', '--help', '--version'),
+            ('-', '', '--output', '--output-all', '--noheadings', '--raw', '--bytes', '--json', '--help', '--version'),
+            ('list -o SI', 'nospace', 'SIZE'),
+            ('list -o NAME,SI', 'nospace', 'NAME,SIZE'),
+            ('list -o NAME,SIZE,S', 'nospace', 'NAME,SIZE,STATE', 'NAME,SIZE,SERIAL'),
+            ('list -o +SIZE,US', 'nospace', '+SIZE,USERS'),
+            ('-nro +QUEUE', 'nospace', '+QUEUES', '+QUEUE-DEPTH'),
+            ('list --output = NAME,SI', 'nospace', 'NAME,SIZE'),
+            ('set karray0 queue', 'nospace', 'queue_mode=', 'queue_depth='),
+            ('set karray0 queue_mode =', ''),
+            ('set karray0 queue_mode = b', ''),
+            ('apply -C o', 'filenames', 'one file', 'other'),
+            ('apply --config = /run/ot', 'filenames', '/run/other'),
+            ('info /dev/karrayb', 'filenames', '/dev/karrayb0', '/dev/karrayb1'),
+            ("zero -s ''", '')):
+        got = vm.sh(f'cd /run; bash /run/complete {args}').out.split('\n')[:-1]
+        t.is_((got[0], sorted(filter(None, got[1:]))), (how, sorted(want)), f'completed: {args}')
+
+
 def states(t, vm, ctl):
     """online, offline, set."""
     ctl.works('offline karray0', 'offline', '', '1 device offline')
@@ -307,6 +344,7 @@ with guest_test('ctl', tap=t, dimms=[('hp_dimm0', '128M')], mem='3G', cmdline=RE
     vm.sh('insmod /root/karray.ko region=128M@4G; udevadm settle')
     words(t, vm, ctl)
     listing(t, vm, ctl)
+    completion(t, vm)
     states(t, vm, ctl)
     busy(t, vm, ctl)
     contents(t, vm, ctl)
