@@ -76,7 +76,7 @@ assemble() {
 	rm -rf "$BUILD/$version/overlay"
 	mkdir -p "$root"
 	cp "$guest/init" "$root/../init"
-	cp "$guest"/*.sh "$TOP/scripts/system_ram.sh" "$root/"
+	cp "$guest"/*.sh "$root/"
 	for source in "${sources[@]}"; do
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
