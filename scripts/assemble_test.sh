@@ -76,7 +76,7 @@ assemble() {
 	rm -rf "$BUILD/$version/overlay"
 	mkdir -p "$root"
 	cp "$guest/init" "$root/../init"
-	cp "$guest"/*.sh "$TOP/scripts/system_ram.sh" "$root/"
+	cp "$guest"/*.sh "$root/"
 	for source in "${sources[@]}"; do
 		cp "$programs/$(basename "$source" .c)" "$root/"
 	done
@@ -85,6 +85,7 @@ assemble() {
 	if [ "$ARCH" = amd64 ]; then
 		install -D -s "$programs/tools/karrayctl" "$root/../usr/sbin/karrayctl"
 		install -s "$programs/tools-asan/karrayctl" "$root/karrayctl-asan"
+		cp "$TOP/tools/karrayctl.bash-completion" "$root/"
 	fi
 	install -D -m 644 -t "$root/../etc/udev/rules.d" "$TOP"/udev/*.rules
 	cp "$BUILD/$version/karray.ko" "$BUILD/$version/kmod"/*.ko "$root/"

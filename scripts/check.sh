@@ -230,7 +230,7 @@ check_sanitizers() {
 # Scripts and words ---------------------------------------------------------
 
 check_shellcheck() {
-	{ files_beginning '#!*sh'; files scripts/lib.sh; } |
+	{ files_beginning '#!*sh'; files scripts/lib.sh '*.bash-completion'; } |
 		in_parallel 8 shellcheck -x -P SCRIPTDIR
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,43 @@ static bool is_passing(const struct device *dev, int error, int *left)
 	return true;
 }
 
+/*
+ * Emptying memory, and zeroing it, may take minutes, and a signal ends that. The kernel puts
+ * the memory's blocks back where they were only if the program isn't being killed meanwhile:
+ * so the signal interrupts the write, and kills us when that has returned.
+ */
+static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+static struct sigaction old_actions[ARRAY_SIZE(signals)];
+static volatile sig_atomic_t caught;
+
+static void catch(int number)
+{
+	caught = number;
+}
+
+static void catch_signals(void)
+{
+	const struct sigaction action = { .sa_handler = catch };
+	size_t i;
+
+	caught = 0;
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+		sigaction(signals[i], NULL, &old_actions[i]);
+		if (old_actions[i].sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
+}
+
+static void release_signals(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &old_actions[i], NULL);
+	if (caught)
+		raise(caught);
+}
+
 int change_state(struct device *dev, const char *state)
 {
 	/* To go online, no user can be in the way. */
@@ -60,12 +98,14 @@ int change_state(struct device *dev, const char *state)
 
 	device_lock(dev);
 	wait_for_udev();
+	catch_signals();
 	if (!device_is(dev, "state", state))
 		do {
 			error = device_put(dev, "state", state);
-		} while (is_passing(dev, error, &left));
+		} while (!caught && is_passing(dev, error, &left));
 	if (error)
 		refused(dev, what, error, log);
+	release_signals();
 	device_nodes(dev);
 	if (log >= 0)
 		close(log);

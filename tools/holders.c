@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who keeps a device from going: processes that have its nodes open or mapped, mounts and
- * swap on its disk and on what is built of it (RAID, LVM, loop devices), and exports by the
- * kernel's NVMe target.
+ * Who keeps a device from going: processes that have its nodes open or mapped, mounts, also
+ * in other mount namespaces, and swap on its disk and on what is built of it (RAID, LVM, loop
+ * devices), and exports by the kernel's NVMe target.
  */
 
 #define _GNU_SOURCE
@@ -198,6 +198,19 @@ static char *block_name(const struct block *block)
 
 /* Mounts and swap ------------------------------------------------------------- */
 
+/* The one that is mounted there, or NULL. */
+static const struct block *find_mounted(const struct blocks *blocks, struct libmnt_fs *fs)
+{
+	const struct block *block = find_block(blocks, mnt_fs_get_devno(fs));
+	struct stat st;
+
+	/* Some have a number of their own: btrfs. */
+	if (!block && mnt_fs_get_srcpath(fs) && !stat(mnt_fs_get_srcpath(fs), &st) &&
+	    S_ISBLK(st.st_mode))
+		block = find_block(blocks, st.st_rdev);
+	return block;
+}
+
 /* Calls @fn with each block device that is mounted and where, NULL if it's swap. */
 static void walk_mounts(const struct blocks *blocks,
 			void (*fn)(const struct block *block, const char *where, void *arg), void *arg)
@@ -210,11 +223,7 @@ static void walk_mounts(const struct blocks *blocks,
 	struct stat st;
 
 	while (mounts && !mnt_table_next_fs(mounts, iter, &fs)) {
-		block = find_block(blocks, mnt_fs_get_devno(fs));
-		/* Some have a number of their own: btrfs. */
-		if (!block && mnt_fs_get_srcpath(fs) && !stat(mnt_fs_get_srcpath(fs), &st) &&
-		    S_ISBLK(st.st_mode))
-			block = find_block(blocks, st.st_rdev);
+		block = find_mounted(blocks, fs);
 		if (block)
 			fn(block, mnt_fs_get_target(fs), arg);
 	}
@@ -257,16 +266,119 @@ static void tell_mount(const struct block *block, const char *where, void *arg)
 	free(name);
 }
 
+/* Other mount namespaces --------------------------------------------------------- */
+
+struct namespace {
+	ino_t number;
+	struct libmnt_table *mounts;
+};
+
+/* Those that have been looked at, ours first. */
+struct namespaces {
+	struct namespace *namespace;
+	size_t count;
+};
+
+static bool is_known(const struct namespaces *known, ino_t number)
+{
+	size_t i;
+
+	for (i = 0; i < known->count; i++)
+		if (known->namespace[i].number == number)
+			return true;
+	return false;
+}
+
+/* The mounts that the process sees; NULL if its namespace is known, or it has gone. */
+static struct libmnt_table *add_namespace(struct namespaces *known, const char *pid)
+{
+	char *ns = text("/proc/%s/ns/mnt", pid), *mountinfo = text("/proc/%s/mountinfo", pid);
+	struct libmnt_table *mounts = NULL;
+	struct stat st;
+
+	if (!stat(ns, &st) && !is_known(known, st.st_ino))
+		mounts = mnt_new_table_from_file(mountinfo);
+	if (mounts) {
+		known->namespace = must(reallocarray(known->namespace, known->count + 1,
+						     sizeof(*known->namespace)));
+		known->namespace[known->count++] = (struct namespace){ st.st_ino, mounts };
+	}
+	free(mountinfo);
+	free(ns);
+	return mounts;
+}
+
+static void free_namespaces(struct namespaces *known)
+{
+	while (known->count)
+		mnt_unref_table(known->namespace[--known->count].mounts);
+	free(known->namespace);
+}
+
+/* The number of a mount's peer group, or of that which it follows; 0: it has none. */
+static unsigned long group_of(struct libmnt_fs *fs, const char *kind)
+{
+	const char *fields = mnt_fs_get_optional_fields(fs), *at = fields ? strstr(fields, kind) : NULL;
+
+	return at ? strtoul(at + strlen(kind), NULL, 10) : 0;
+}
+
+/*
+ * Does it go along when one is unmounted that has been told of? Many services have a
+ * namespace of their own, where all is mounted as it is outside.
+ */
+static bool goes_along(const struct namespaces *known, struct libmnt_fs *fs)
+{
+	struct libmnt_fs *other;
+	unsigned long group;
+	size_t i;
+
+	for (i = 0; i + 1 < known->count; i++) {
+		other = mnt_table_find_target(known->namespace[i].mounts, mnt_fs_get_target(fs),
+					      MNT_ITER_BACKWARD);
+		group = other ? group_of(other, "shared:") : 0;
+		if (group && (group == group_of(fs, "shared:") || group == group_of(fs, "master:")))
+			return true;
+	}
+	return false;
+}
+
 /* Processes --------------------------------------------------------------------- */
 
 struct search {
 	const struct device *dev;
 	const struct blocks *blocks;
+	struct namespaces namespaces;
 	const char *verb;		/* how the sentence goes on */
 	const char *pid;
 	char *comm;
 	char ***sentences;
 };
+
+/* What is mounted where only the process, and others that come after it, see it. */
+static void look_at_mounts(struct search *search)
+{
+	struct libmnt_table *mounts = add_namespace(&search->namespaces, search->pid);
+	struct libmnt_iter *iter;
+	const struct block *block;
+	struct libmnt_fs *fs;
+	char *name;
+
+	if (!mounts)
+		return;
+	iter = must(mnt_new_iter(MNT_ITER_FORWARD));
+	while (!mnt_table_next_fs(mounts, iter, &fs)) {
+		block = find_mounted(search->blocks, fs);
+		if (!block || goes_along(&search->namespaces, fs))
+			continue;
+		name = block_name(block);
+		strings_add(search->sentences,
+			    text("%s is mounted on %s in the mount namespace of process %s (%s)", name,
+				 mnt_fs_get_target(fs), search->pid, search->comm ?: "?"));
+		free(name);
+	}
+	mnt_free_iter(iter);
+}
 
 /* One of a process's files. */
 static void look_at_file(const char *path, const char *name, void *arg)
@@ -321,6 +433,7 @@ static void look_at_process(const char *path, const char *name, void *arg)
 	search->pid = name;
 	search->comm = read_line(file);
 	free(file);
+	look_at_mounts(search);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		search->verb = files[i].verb;
 		file = text("%s/%s/%s", path, name, files[i].dir);
@@ -393,7 +506,10 @@ char **device_holders(const struct device *dev)
 			free(lower);
 		}
 	walk_dir(NVMET, look_at_subsystem, &export);
+	/* Ours has been told of. */
+	add_namespace(&search.namespaces, "self");
 	walk_dir("/proc", look_at_process, &search);
+	free_namespaces(&search.namespaces);
 	free_blocks(&blocks);
 	return sentences;
 }

@@ -100,6 +100,43 @@ def listing(t, vm, ctl):
     vm.sh('wipefs -qa /dev/karrayb0p1 /dev/karrayb0; udevadm settle')
 
 
+def completion(t, vm):
+    """What bash makes of the last of these words: the words that it could be, and how, which is
+    told by compopt."""
+    vm.sh("""cat > /run/complete <<'EOF'
+. /root/karrayctl.bash-completion
+compopt() { how=$2; }
+COMP_WORDS=(karrayctl "$@") COMP_CWORD=$#
+_karrayctl
+printf '%s\\n' "$how" "${COMPREPLY[@]}"
+EOF
+cd /run; touch 'one file' other""")
+    commands = 'list info online offline set take give-back create delete eject badblocks zero checksum monitor apply'
+    for args, how, *want in (
+            ("''", '', *commands.split()),
+            ('gi', '', 'give-back'),
+            ('list k', '', 'karray0', 'karray1'),
+            ('offline karray0 a', '', 'all'),
+            ("monitor ''", ''),
+            ('apply --', '', '--dry-run', '--config', '--udev', '--help', '--version'),
+            ('-', '', '--output', '--output-all', '--noheadings', '--raw', '--bytes', '--json', '--help', '--version'),
+            ('list -o SI', 'nospace', 'SIZE'),
+            ('list -o NAME,SI', 'nospace', 'NAME,SIZE'),
+            ('list -o NAME,SIZE,S', 'nospace', 'NAME,SIZE,STATE', 'NAME,SIZE,SERIAL'),
+            ('list -o +SIZE,US', 'nospace', '+SIZE,USERS'),
+            ('-nro +QUEUE', 'nospace', '+QUEUES', '+QUEUE-DEPTH'),
+            ('list --output = NAME,SI', 'nospace', 'NAME,SIZE'),
+            ('set karray0 queue', 'nospace', 'queue_mode=', 'queue_depth='),
+            ('set karray0 queue_mode =', ''),
+            ('set karray0 queue_mode = b', ''),
+            ('apply -C o', 'filenames', 'one file', 'other'),
+            ('apply --config = /run/ot', 'filenames', '/run/other'),
+            ('info /dev/karrayb', 'filenames', '/dev/karrayb0', '/dev/karrayb1'),
+            ("zero -s ''", '')):
+        got = vm.sh(f'cd /run; bash /run/complete {args}').out.split('\n')[:-1]
+        t.is_((got[0], sorted(filter(None, got[1:]))), (how, sorted(want)), f'completed: {args}')
+
+
 def states(t, vm, ctl):
     """online, offline, set."""
     ctl.works('offline karray0', 'offline', '', '1 device offline')
@@ -141,6 +178,10 @@ def busy(t, vm, ctl):
 
     held('mounted', 'mkfs.ext4 -qF /dev/karrayb0; mount /dev/karrayb0 /mnt', 'umount /mnt',
          'karray0: /dev/karrayb0 is mounted on /mnt')
+    held('mounted elsewhere', "unshare -m sh -c 'mount /dev/karrayb0 /mnt; exec sleep 1000' > /run/out 2>&1 & echo $! > /run/pid;"
+         'until grep -q karrayb0 /proc/$(cat /run/pid)/mountinfo; do sleep 0.1; done',
+         f'kill $(cat /run/pid); until grep -qx 0 {BUS}/karray0/users; do sleep 0.1; done',
+         r'karray0: /dev/karrayb0 is mounted on /mnt in the mount namespace of process \d+ \(sleep\)\n')
     held('swap', 'mkswap -q /dev/karrayb0; swapon /dev/karrayb0', 'swapoff /dev/karrayb0',
          '/dev/karrayb0 is used for swap')
     held('open', 'sleep 1000 < /dev/karray > /run/out 2>&1 & echo $! > /run/pid', 'kill $(cat /run/pid)',
@@ -160,6 +201,20 @@ def busy(t, vm, ctl):
             'fstype': 'ext4'}], 'listed as mounted')
     ctl.fails('zero -f karray0', 'what is mounted is not zeroed', 'busy', 'mounted on /mnt')
     vm.sh('umount /mnt')
+
+    # Namespaces with all that ours has: in the one umount is followed, in the other not.
+    for how, stays in (('slave', 0), ('private', 1)):
+        vm.sh('mkdir -p /run/in; mount -t tmpfs --make-shared tmpfs /run/in; mkdir /run/in/mnt; '
+              'mount /dev/karrayb0 /run/in/mnt;'
+              f'unshare -m --propagation {how} sleep 1000 > /run/out 2>&1 & echo $! > /run/pid;'
+              'until grep -q sleep /proc/$(cat /run/pid)/comm; do sleep 0.1; done')
+        told = ['/dev/karrayb0 is mounted on /run/in/mnt']
+        copies = [f'{told[0]} in the mount namespace of process {vm.sh("cat /run/pid").out.strip()} (sleep)'] * stays
+        t.is_(ctl.devices('list -o HOLDERS karray0')[0]['holders'], told + copies, f'{how}: the mount is told of once'
+              + ', and its copy' * stays)
+        vm.sh('umount /run/in/mnt')
+        t.is_(ctl.devices('list -o HOLDERS karray0')[0]['holders'], copies or [None], f'{how}: unmounted')
+        vm.sh(f'kill $(cat /run/pid); until grep -qx 0 {BUS}/karray0/users; do sleep 0.1; done; umount /run/in')
 
 
 def contents(t, vm, ctl):
@@ -289,6 +344,7 @@ with guest_test('ctl', tap=t, dimms=[('hp_dimm0', '128M')], mem='3G', cmdline=RE
     vm.sh('insmod /root/karray.ko region=128M@4G; udevadm settle')
     words(t, vm, ctl)
     listing(t, vm, ctl)
+    completion(t, vm)
     states(t, vm, ctl)
     busy(t, vm, ctl)
     contents(t, vm, ctl)

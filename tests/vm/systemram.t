@@ -73,16 +73,15 @@ with guest_test('systemram', dimms=[], memhotplug=True, cmdline=MOVABLE, tap=t) 
 
     # Dry run, take. What user space does meanwhile is announced.
     vm.sh('udevadm monitor -k -p -s karray > /run/events 2>&1 & echo $! > /run/monitor; sleep 1')
-    t.is_(vm.sh('/root/system_ram.sh take --dry-run karray0', timeout=120).out, 'karray0: yes\n',
-          'a dry run says yes')
+    t.is_(vm.sh(f'cat {BUS}/karray0/takeable', timeout=120).out, 'yes\n', 'it could be taken')
+    t.like(vm.sh('karrayctl take --dry-run karray0', timeout=120).err, 'karray0: could be taken', 'a dry run says yes')
     t.is_((state(vm), mem_total(vm), blocks(vm)), ('system-ram', total, before), 'and does nothing')
 
     # Secrets in the DIMM, from where user memory is taken first.
     vm.sh('mount -t tmpfs -o size=100% tmpfs /mnt; '
           'yes SECRETofSOMEBODY | head -c 268435456 > /mnt/file', timeout=120)
     vm.sh('rm /mnt/file; umount /mnt')
-    result = vm.sh('/root/system_ram.sh take karray0', timeout=300)
-    t.like(result.out, r'karray0 is online, \d+ KiB of System RAM', 'one command takes it')
+    t.like(vm.sh('karrayctl take karray0', timeout=300).err, '1 device taken', 'one command takes it')
     t.is_(total - mem_total(vm), DIMM, 'MemTotal is less by the DIMM')
     t.is_((state(vm), vm.sh(f'cat {BUS}/karray0/online').out), ('online', '1\n'), 'it is online')
     t.is_(blocks(vm), {}, 'its memory blocks are gone')
@@ -120,8 +119,8 @@ with guest_test('systemram', dimms=[], memhotplug=True, cmdline=MOVABLE, tap=t) 
     t.is_(set_state(vm, 'offline')[0], 0, 'offline by way of the state')
     t.is_((state(vm), total - mem_total(vm)), ('offline', DIMM), 'is still ours')
 
-    result = vm.sh('/root/system_ram.sh give-back karray0', timeout=120)
-    t.like(result.out, 'karray0 is system-ram', 'one command gives it back')
+    t.like(vm.sh('karrayctl give-back -f karray0', timeout=120).err, '1 device given back', 'one command gives it back')
+    t.is_(state(vm), 'system-ram', 'it is System RAM')
     t.is_(mem_total(vm), total, 'MemTotal is as before')
     t.is_(blocks(vm), before, 'all blocks are as before')
     t.is_(vm.sh('cat /proc/iomem').out, iomem, 'the memory map is as before')
@@ -188,12 +187,12 @@ with guest_test('systemram_normal', dimms=[('hp_dimm0', '512M')], memhotplug=Tru
     vm.sh(f'for m in 33 34 35; do echo offline > {MEMORY}/memory$m/state && '
           f'echo online_movable > {MEMORY}/memory$m/state; done; true', timeout=120)
     before, total = blocks(vm), mem_total(vm)
-    answer = vm.sh('/root/system_ram.sh take --dry-run karray0', check=False, timeout=120)
-    t.like(answer.out, r'karray0: no: memory32 is online in ZONE_NORMAL, and its page at 0x10\w+ is '
+    answer = vm.sh('karrayctl take --dry-run karray0', check=False, timeout=120)
+    t.like(answer.err, r'karray0: no: memory32 is online in ZONE_NORMAL, and its page at 0x10\w+ is '
            r'unmovable \(booting with memhp_default_state=online_movable helps\)',
            'a dry run names the block, and what would help')
     t.is_(answer.rc, 1, 'and its exit status says no')
-    result = vm.sh('/root/system_ram.sh take karray0', check=False, timeout=180)
+    result = vm.sh('karrayctl take karray0', check=False, timeout=180)
     t.is_(result.rc, 1, 'it can not be taken')
     t.like(result.err, r'karray0: stays System RAM: memory32 is online in ZONE_NORMAL, and its page at '
            r'0x10\w+ is unmovable \(booting with memhp_default_state=online_movable helps\)',
@@ -212,8 +211,11 @@ with guest_test('systemram_none', dimms=[('hp_dimm0', '256M')], tap=t) as (t, vm
     t.is_(vm.sh(f'[ -e {BUS}/karray0/takeable ]', check=False).rc, 1, 'nothing to ask')
     t.is_((set_state(vm, 'offline')[0], state(vm)), (0, 'offline'), 'offline by way of the state')
     t.is_((set_state(vm, 'online')[0], state(vm)), (0, 'online'), 'and online')
-    t.like(vm.sh('/root/system_ram.sh list').out, r'karray0 online 256 MiB acpi:PNP0C80:00', 'list')
-    for words in ('take karray0', 'give-back karray7', 'give-back --dry-run karray0', 'take', ''):
-        t.ok(vm.sh(f'/root/system_ram.sh {words}', check=False).rc in (1, 2), f'refused: {words}')
+    for words, why in (('take karray0', 'karray0: is not System RAM'), ('take --dry-run karray0', 'is not System RAM'),
+                       ('give-back -f karray0', 'karray0: is not from System RAM'),
+                       ('give-back -f karray7', "there is no device 'karray7'")):
+        result = vm.sh(f'karrayctl {words}', check=False)
+        t.ok(result.rc == 1 and why in result.err, f'refused: {words}', result)
+    t.is_(state(vm), 'online', 'it is what it was')
 
 raise SystemExit(t.done())
