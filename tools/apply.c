@@ -22,8 +22,8 @@
 
 #define CONFIG	"/etc/karray.conf"
 
-/* How long a device may take to go online by itself, ms. */
-#define PATIENCE	10000
+/* How long a device may take to go online by itself, ms: struct pages take time. */
+#define PATIENCE	30000
 #define STEP		50
 
 struct rule {
@@ -199,6 +199,8 @@ int verb_apply(const struct options *options, char **args)
 	struct devices devs;
 	size_t i;
 
+	if (options->udev)
+		called_by_udev();
 	if (!read_rules(options->config ?: CONFIG, &rules)) {
 		free_rules(&rules);
 		return EXIT_USAGE;
@@ -207,8 +209,6 @@ int verb_apply(const struct options *options, char **args)
 		free_rules(&rules);
 		return EXIT_FAILURE;
 	}
-	if (options->udev)
-		called_by_udev();
 	devs = devices_named(*args ? args : (char **)all, &failed);
 	for (i = 0; i < devs.count; i++) {
 		const struct rule *rule = find_rule(&rules, &devs.dev[i]);
@@ -217,7 +217,7 @@ int verb_apply(const struct options *options, char **args)
 			tell(&devs.dev[i], rule);
 			continue;
 		}
-		if (options->udev && rule)
+		if (options->udev && rule && strcmp(rule->action, "leave"))
 			wait_for(&devs.dev[i]);
 		if (apply(&devs.dev[i], rule))
 			failed++;

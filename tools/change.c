@@ -97,7 +97,6 @@ int change_state(struct device *dev, const char *state)
 	char *what = text("make it %s", state);
 
 	device_lock(dev);
-	wait_for_udev();
 	catch_signals();
 	if (!device_is(dev, "state", state))
 		do {
@@ -189,10 +188,21 @@ static char **present_settings(const struct device *dev, char **wanted)
 	return present;
 }
 
+/* Numbers can be written in several ways: 128, 0x80. */
+static bool same_value(const char *one, const char *other)
+{
+	char *end, *other_end;
+	unsigned long a = strtoul(one, &end, 0), b = strtoul(other, &other_end, 0);
+
+	if (end == one || *end || other_end == other || *other_end)
+		return !strcmp(one, other);
+	return a == b;
+}
+
 static bool same_settings(char **present, char **wanted)
 {
 	for (; present && *wanted; wanted++, present++)
-		if (strcmp(*present, *wanted))
+		if (!same_value(value_of(*present), value_of(*wanted)))
 			return false;
 	return true;
 }
@@ -571,7 +581,6 @@ static int delete(struct device *dev, const struct options *options)
 
 	(void)options;
 	device_lock(dev);
-	wait_for_udev();
 	do {
 		/* The name may be another one's by now. */
 		error = device_is_there(dev) ? bus_put("delete", dev->name) : ENODEV;

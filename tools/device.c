@@ -267,28 +267,12 @@ bool device_is_there(const struct device *dev)
 	return !faccessat(dev->dir, "size", F_OK, 0);
 }
 
-/* In a directory where nobody else can lock anything. Who can't write there can't change devices. */
-void device_lock(struct device *dev)
-{
-	char *path = text(LOCKS "/%s.lock", dev->name);
-
-	if (dev->lock < 0) {
-		mkdir(LOCKS, 0700);
-		dev->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (dev->lock >= 0 && flock(dev->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
-			say("%s: waiting for another karrayctl", dev->name);
-			while (flock(dev->lock, LOCK_EX) && errno == EINTR)
-				;
-		}
-	}
-	free(path);
-}
-
 static bool udev_waits;
 
 void called_by_udev(void)
 {
 	udev_waits = true;
+	log_messages();
 }
 
 void wait_for_udev(void)
@@ -301,4 +285,23 @@ void wait_for_udev(void)
 	    !posix_spawnp(&pid, settle[0], NULL, NULL, settle, environ))
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
+}
+
+/* In a directory where nobody else can lock anything. Who can't write there can't change devices. */
+void device_lock(struct device *dev)
+{
+	char *path;
+
+	if (dev->lock >= 0)
+		return;
+	wait_for_udev();
+	mkdir(LOCKS, 0700);
+	path = text(LOCKS "/%s.lock", dev->name);
+	dev->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	free(path);
+	if (dev->lock >= 0 && flock(dev->lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+		say("%s: waiting for another karrayctl", dev->name);
+		while (flock(dev->lock, LOCK_EX) && errno == EINTR)
+			;
+	}
 }

@@ -84,14 +84,16 @@ int bus_put(const char *attr, const char *value);
 /* Is it still there? Another may have its name by now. */
 bool device_is_there(const struct device *dev);
 
-/* One of us at a time changes a device: a lock until the device is freed. */
+/*
+ * One of us at a time changes a device: a lock until the device is freed. Waits for udev
+ * before that, and not while we have it, since udev's rule may wait for the lock.
+ */
 void device_lock(struct device *dev);
 
-/*
- * Waits until udev has done what the devices' last changes ask for, where it runs; unless it
- * waits for us, having called us.
- */
+/* Waits until udev has done what the devices' last changes ask for, where it runs. */
 void wait_for_udev(void);
+
+/* It's udev that waits for us: nobody waits for it, and messages go to the system's log. */
 void called_by_udev(void);
 
 /* log.c --------------------------------------------------------------------- */
@@ -125,8 +127,9 @@ void strings_free(char **strings);
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *must(void *memory);
 
-/* Messages for people, on stderr: "karrayctl: ...". */
+/* Messages for people, on stderr: "karrayctl: ..."; or in the system's log from here on. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_messages(void);
 
 /* 1.5G, as lsblk has it. */
 char *human_size(uint64_t bytes);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "karrayctl.h"
@@ -40,15 +41,26 @@ char *text(const char *format, ...)
 	return out;
 }
 
+static bool logged;
+
+void log_messages(void)
+{
+	logged = true;
+}
+
 void say(const char *format, ...)
 {
 	va_list args;
 
-	fputs("karrayctl: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	if (logged) {
+		vsyslog(LOG_DAEMON | LOG_NOTICE, format, args);
+	} else {
+		fputs("karrayctl: ", stderr);
+		vfprintf(stderr, format, args);
+		fputc('\n', stderr);
+	}
 	va_end(args);
-	fputc('\n', stderr);
 }
 
 char *human_size(uint64_t bytes)
