@@ -281,7 +281,8 @@ def policy(t, vm, ctl):
     config('# nothing\n\norigin=region:*\toffline nr_queues=2 # and so on\n* online queue_mode=bio')
     ctl.works('apply -C /run/karray.conf --dry-run', 'only told',
               'karray0: online queue_mode=bio\nkarray1: offline nr_queues=2\n')
-    ctl.works('apply -C /run/karray.conf --udev', 'applied', '', '2 devices as configured')
+    ctl.works('apply -C /run/karray.conf', 'applied', '', '2 devices as configured')
+    ctl.works('apply -C /run/karray.conf --udev karray0', "for udev: what is said is in the system's log", '', '^$')
     t.is_(vm.sh(f'cd {BUS}; cat */state */queue_mode */nr_queues').out.split(),
           ['online', 'offline', 'bio', 'mq', '0', '2'], 'to each the first line that matches')
     config('origin=region:* online nr_queues=0\nserial=*-0x00 online queue_mode=mq')
