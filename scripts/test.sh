@@ -7,7 +7,7 @@
 #
 # TEST is the name or path of a test to run only that. KERNEL names the kernels, '6.1
 # 6.12' unless said; debug and kcsan are those of build-debug-kernel.sh, which are slow.
-# With --short kernels run what tests/short says, as a guest of another ARCH (arm64) always
+# With --short kernels run what tests/lists says, as a guest of another ARCH (arm64) always
 # does.
 # Raw outputs go to build/VERSION/results and build/host/results; the last line counts
 # the test points.
@@ -19,9 +19,9 @@ help_asked "$@"
 results=()
 failed=0
 
-# Prints the tests that tests/short names in the line that begins with $1.
+# Prints the tests that tests/lists names in the line that begins with $1.
 listed() {
-	sed -n "s/^$1: *//p" "$TOP/tests/short"
+	sed -n "s/^$1: *//p" "$TOP/tests/lists"
 }
 
 # Sets $tests to those of the directory tests/$1 that are to run, with the kernel $2.
@@ -33,8 +33,10 @@ choose() {
 		but=$(listed "not $line")
 	fi
 	tests=()
-	for test in "$TOP/tests/$1"/*.t; do
-		name=$(basename "$test" .t)
+	for name in $(listed first) $(cd "$TOP/tests/$1" && basename -s .t ./*.t); do
+		test=$TOP/tests/$1/$name.t
+		[ -e "$test" ] || continue
+		[[ " ${tests[*]} " != *" $test "* ]] || continue
 		[ -z "$names" ] || [[ " $names " == *" $name "* ]] || continue
 		[[ " $but " == *" $name "* ]] || tests+=("$test")
 	done
