@@ -24,15 +24,14 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT_KERNEL = '6.12'
 
 # The machine that a guest is, by its architecture (scripts/lib.sh has what else depends on that).
-Machine = collections.namedtuple('Machine', 'qemu args cpu parallel_cpu mem cmdline')
+Machine = collections.namedtuple('Machine', 'qemu args cpu mem cmdline')
 MACHINES = {
-    # QEMU before 8.1 has been seen to have RAX for EFLAGS after a cmpxchg16b, with CPUs emulated
-    # side by side: a double fault.
-    'amd64': Machine('qemu-system-x86_64', ['-machine', 'q35'], 'max', 'max,-cx16', '1G',
+    # QEMU before 8.1 has been seen to have RAX for EFLAGS after a cmpxchg16b: a double fault.
+    'amd64': Machine('qemu-system-x86_64', ['-machine', 'q35'], 'max,-cx16', '1G',
                      'console=ttyS0 no_timer_check tsc=reliable'),
     # Its memory begins at 1 GiB: with 3 GiB of it DIMMs begin at 4 GiB, as they do on amd64.
     'arm64': Machine('qemu-system-aarch64',
-                     ['-machine', 'virt', '-bios', '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd'], 'cortex-a72',
+                     ['-machine', 'virt', '-bios', '/usr/share/qemu-efi-aarch64/QEMU_EFI.fd'],
                      'cortex-a72', '3G', 'console=ttyAMA0 acpi=force'),
 }
 ARCH = os.environ.get('ARCH') or 'amd64'
@@ -207,8 +206,7 @@ class VM:
         self.accel = (accel or os.environ.get('KARRAY_ACCEL') or
                       ('kvm' if kvm_works() else
                        f'tcg,thread={"multi" if parallel else "single"}'))
-        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else
-                           MACHINE.parallel_cpu if parallel else MACHINE.cpu)
+        self.cpu = cpu or ('host' if self.accel.startswith('kvm') else MACHINE.cpu)
         self.events = []
         self._backends = {}         # DIMM: its memory backend
         self._backend_count = 0
