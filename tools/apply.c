@@ -175,12 +175,15 @@ static void wait_for(const struct device *dev)
 		usleep(STEP * 1000);
 }
 
-static int apply(struct device *dev, const struct rule *rule)
+static int apply(struct device *dev, const struct rule *rule, const struct options *options)
 {
-	bool ram = device_is(dev, "state", "system-ram");
+	bool ram;
 
 	if (!rule || !strcmp(rule->action, "leave"))
 		return 0;
+	if (options->udev)
+		wait_for(dev);
+	ram = device_is(dev, "state", "system-ram");
 	/* Only "take" means those that are System RAM. */
 	if (ram && strcmp(rule->action, "take"))
 		return 0;
@@ -217,9 +220,7 @@ int verb_apply(const struct options *options, char **args)
 			tell(&devs.dev[i], rule);
 			continue;
 		}
-		if (options->udev && rule && strcmp(rule->action, "leave"))
-			wait_for(&devs.dev[i]);
-		if (apply(&devs.dev[i], rule))
+		if (apply(&devs.dev[i], rule, options))
 			failed++;
 		else
 			n++;

@@ -31,11 +31,14 @@ SAYS = {
 }
 
 
+def sources(page):
+    """What stands between .EX and .EE."""
+    return re.findall(r'(?ms)^\.EX$\n(.*?)^\.EE$', (MAN / page).read_text(encoding='utf-8'))
+
+
 def examples(page):
-    """What stands between .EX and .EE, as people see it."""
-    source = (MAN / page).read_text(encoding='utf-8')
-    return [re.sub(r'\\(\(..|.)', lambda glyph: GLYPHS[glyph[1]], block)
-            for block in re.findall(r'(?ms)^\.EX$\n(.*?)^\.EE$', source)]
+    """The same as people see it."""
+    return [re.sub(r'\\(\(..|.)', lambda glyph: GLYPHS[glyph[1]], block) for block in sources(page)]
 
 
 def verbs_of(block):
@@ -62,7 +65,7 @@ with guest_test(dimms=[('dimm0', f'{DIMM >> 20}M')], memhotplug=True, mem='3G',
         return vm.sh(f'cat {BUS}/*/{name}').out.split()
 
     for page in sorted(MAN.iterdir()):
-        blocks = re.findall(r'(?ms)^\.EX$.*?^\.EE$', page.read_text(encoding='utf-8'))
+        blocks = sources(page.name)
         t.ok(blocks and not re.search(r'(?<!\\)-', ''.join(blocks)),
              f"{page.name}: has examples, and no hyphen there where a shell wants a minus")
 
