@@ -49,7 +49,7 @@ make_image() {
 }
 
 case ${1-} in
---tree | --prepare)	select_kernels ;;
+--tree | --prepare)	;;	# no kernels there
 *)			select_kernels "$@" ;;
 esac
 ensure_packages mmdebstrap e2fsprogs kmod
