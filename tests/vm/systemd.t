@@ -30,9 +30,11 @@ def devices(vm):
 
 
 def silent(t, vm):
-    """Nobody has complained of what is karray's."""
+    """Nobody has complained of what is karray's. The harness reads what the kernel says; in a
+    dump of a page that could not be migrated at once, it names the file: karrayctl too."""
     log = vm.sh('journalctl -b -o short-monotonic --no-pager -p warning; systemctl --failed').out
-    t.is_([line for line in log.splitlines() if re.search(r'karray[@.]|\S+-karray|karrayctl', line)], [],
+    t.is_([line for line in log.splitlines()
+           if re.search(r'karray[@.]|\S+-karray|karrayctl', line) and ' kernel: ' not in line], [],
           'the journal has nothing against unit and rules')
 
 
