@@ -42,6 +42,17 @@ install-tools: tools
 	test -e '$(DESTDIR)$(sysconfdir)/karray.conf' || \
 		install -D -m 644 examples/karray.conf '$(DESTDIR)$(sysconfdir)/karray.conf'
 
+# What was installed, but for the configuration.
+uninstall: headers-there
+	release=$$(cat '$(KDIR)/include/config/kernel.release') && \
+	rm -f '$(DESTDIR)/lib/modules/'"$$release"/updates/karray.ko*
+
+uninstall-tools:
+	$(MAKE) -C tools uninstall
+	rm -f '$(DESTDIR)$(completiondir)/karrayctl' \
+		$(foreach page,$(wildcard man/*),'$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))') \
+		'$(DESTDIR)$(udevdir)/rules.d/60-karray.rules' '$(DESTDIR)$(unitdir)/karray@.service'
+
 clean: headers-there
 	+$(kbuild) clean
 	$(if $(wildcard tools/Makefile),$(MAKE) -C tools clean)
@@ -77,6 +88,8 @@ help:
 	@echo '  make tools      build karrayctl (needs libsmartcols, libmount, libblkid, libudev)'
 	@echo '  make install-tools'
 	@echo '                  install it, its manual, udev rules, and what systemd needs'
+	@echo '  make uninstall, uninstall-tools'
+	@echo '                  remove them (not /etc/karray.conf); depmod is yours to run'
 	@echo '  make clean      remove what the build made'
 	@echo '  make run        the whole story in a QEMU guest (scripts/run.sh)'
 	@echo '  make test       the test suite, in QEMU guests (scripts/test.sh)'
@@ -88,4 +101,4 @@ help:
 	@echo '  INSTALL_HDR_PATH=DIR  install the header in DIR/include (default: DESTDIR/usr)'
 	@echo '  V=1 C=2 W=1     as in the kernel: commands, sparse, more warnings'
 
-.PHONY: modules install headers_install tools install-tools clean headers-there run test check help
+.PHONY: modules install headers_install tools install-tools uninstall uninstall-tools clean headers-there run test check help

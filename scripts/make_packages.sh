@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Builds Debian's packages from the source tree as git has it: karray-dkms, karray-utils
-# and libkarray-dev, in build/packages.
+# and libkarray-dev, in build/packages/VERSION.
 #
 # usage: make_packages.sh [VERSION]	another version than that of the file VERSION, for tests
 #        make_packages.sh --prepare	only install what that needs
@@ -40,4 +40,4 @@ step "Building Debian's packages of karray $version"
 	tail -n 20 "$dir/log" >&2
 	die "the packages do not build, see ${dir#"$TOP/"}/log"
 }
-note "$(cd "$dir" && echo *.deb)"
+note "in ${dir#"$TOP/"}: $(cd "$dir" && echo *.deb)"

@@ -100,6 +100,10 @@ static bool parse_line(struct rules *rules, char *line, const char *where)
 		strings_add(&rule.settings, text("%s", word));
 	}
 	rules->rule[rules->count++] = rule;
+	if (rule.settings && !strcmp(rule.action, "leave")) {
+		say("%s: 'leave' does nothing, so it takes no settings", where);
+		return false;
+	}
 	return true;
 }
 

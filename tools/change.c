@@ -529,16 +529,11 @@ static void print_created(uint64_t start)
 	devices_free(&devs);
 }
 
-static int create(const char *range)
+static int create(const char *range, uint64_t size, uint64_t start)
 {
-	uint64_t size, start;
 	char *reason, *value;
 	int log, error;
 
-	if (!parse_range(range, '@', &size, &start)) {
-		say("'%s' is no range: SIZE@START, as in 2G@4G", range);
-		return -1;
-	}
 	log = log_open();
 	value = text("0x%" PRIx64 "@0x%" PRIx64, size, start);
 	error = bus_put("create", value);
@@ -558,19 +553,26 @@ static int create(const char *range)
 int verb_create(const struct options *options, char **args)
 {
 	unsigned int n = 0, failed = 0;
+	uint64_t size, start;
+	char **arg;
 
 	(void)options;
 	if (!*args) {
 		say("create which? SIZE@START, as in 2G@4G");
 		return EXIT_USAGE;
 	}
+	for (arg = args; *arg; arg++)
+		if (!parse_range(*arg, '@', &size, &start)) {
+			say("'%s' is no range: SIZE@START, as in 2G@4G", *arg);
+			return EXIT_USAGE;
+		}
 	if (!karray_loaded())
 		return EXIT_FAILURE;
-	for (; *args; args++)
-		if (create(*args))
-			failed++;
-		else
+	for (arg = args; *arg; arg++)
+		if (parse_range(*arg, '@', &size, &start) && !create(*arg, size, start))
 			n++;
+		else
+			failed++;
 	wait_for_udev();
 	return count_message("created", n, failed);
 }

@@ -344,6 +344,10 @@ int verb_badblocks(const struct options *options, char **args)
 		};
 		return work_on_each(&work, options, args);
 	}
+	if (options->add && (options->offset || options->length != UINT64_MAX)) {
+		say("--add has the range, so --start and --length are not for it");
+		return EXIT_USAGE;
+	}
 	if (options->add) {
 		if (!parse_range(options->add, '+', &ranged.offset, &ranged.length) ||
 		    !ranged.length || (ranged.offset | ranged.length) % SECTOR) {

@@ -37,7 +37,7 @@ static const struct command commands[] = {
 	{ "set", "DEVICE...|all NAME=VALUE...", "",
 	  "Change settings; they are offline meanwhile", verb_set, list_settings },
 	{ "take", "DEVICE...|all", "N",
-	  "Make DIMMs that are System RAM devices; zeroes them", verb_take, NULL },
+	  "Take DIMMs from System RAM and make devices of them; zeroes them", verb_take, NULL },
 	{ "give-back", "DEVICE...|all", "f",
 	  "Give such DIMMs to the kernel again", verb_give_back, NULL },
 	{ "create", "SIZE@START...", "",

@@ -5,11 +5,12 @@
 
 export HOME=/root
 cd || exit
+./install_karray.sh
 cat <<END
 
 This is the guest. Try:
 
-  ./setup_karray.sh                load karray and show its devices
+  ./setup_karray.sh                load karray with its trace, and show its devices
   ./test_karray.sh                 open, ioctl, pread, pwrite, close
   mkfs.ext4 /dev/karrayb0 && mount /dev/karrayb0 /mnt
   ./remove_karray.sh               unload it

@@ -79,6 +79,9 @@ def test_kernel(t, kernel, kdir):
     t.is_(len(glob.glob(f'{dest}/lib/modules/*/updates/**/karray.ko*',
                         recursive=True)), 1, f'{kernel}: under DESTDIR, updates/')
 
+    done = make(where, f'KDIR={kdir}', f'DESTDIR=../{kernel}.dest', 'uninstall')
+    t.is_(glob.glob(f'{dest}/**/karray*', recursive=True), [], f'{kernel}: make uninstall removes it', done.stdout)
+
     done = make(where, f'KDIR={kdir}', 'clean')
     t.is_(done.returncode, 0, f'{kernel}: make clean', done.stdout)
     t.is_(tree(where), sources, f'{kernel}: which leaves the sources alone')
@@ -139,6 +142,13 @@ def main(t):
                               '-o', f'{dest}/ring', f'{TOP}/examples/ring.c'],
                              text=True, capture_output=True)
     t.is_(example.returncode, 0, 'the example compiles', example.stderr)
+
+    dest = f'{BUILD}/host/tools.dest'
+    shutil.rmtree(dest, ignore_errors=True)
+    done = make(TOP, 'install-tools', f'DESTDIR={dest}', f'O={BUILD}/host/tools')
+    t.is_((done.returncode, len(tree(dest))), (0, 8), 'make install-tools', done.stdout)
+    done = make(TOP, 'uninstall-tools', f'DESTDIR={dest}')
+    t.is_(tree(dest), ['etc/karray.conf'], 'make uninstall-tools leaves the configuration', done.stdout)
 
     usage = make(TOP, 'help')
     for word in ('make install', 'make check', 'make headers_install', 'make clean', 'KDIR=', 'DESTDIR=', 'V=1',

@@ -244,6 +244,7 @@ def contents(t, vm, ctl):
           'they are listed')
     ctl.fails('badblocks --add 4M+1K karray0', 'mark: asks', 'Use --force')
     ctl.fails('badblocks --add 1+512 karray0', 'no sector', 'multiples of 512', rc=2)
+    ctl.fails('badblocks -f --add 4M+1K -s 4M karray0', 'two ranges', '--start and --length are not for it', rc=2)
     ctl.fails('checksum karray0', "what is bad can't be read", 'cannot read all of it: there is bad memory')
     ctl.works('badblocks --clear -f karray0', 'make them good')
     t.is_(ctl.devices('badblocks karray0'), [], 'nothing is bad any more')
@@ -256,7 +257,7 @@ def ranges(t, vm, ctl):
     ctl.works('delete karray1', 'delete', '', '1 device deleted')
     ctl.works('create 128MiB@4G', 'create prints the name', 'karray1\n')
     t.is_(vm.sh('head -c 6 /dev/karray1').out, 'before', 'it holds what it held')
-    ctl.fails('create 1M', 'no range', "no range: SIZE@START", '1 failed')
+    ctl.fails('create 128M@8G 1M', 'no range', "'1M' is no range: SIZE@START", rc=2)
     ctl.fails('create 16M@16M', 'System RAM', 'System RAM')
     ctl.fails('delete karray0', 'a DIMM', 'it is ejected, not deleted')
     ctl.fails('eject -f karray1', 'a range', 'is no DIMM: only these')
@@ -291,7 +292,7 @@ def policy(t, vm, ctl):
     t.is_(vm.sh(f'cd {BUS}; cat */state */queue_mode */nr_queues').out.split(),
           ['online', 'online', 'mq', 'mq', '0', '0'], 'as before')
     for line, why in (('karray0 online', 'no match'), ('* explode', 'no action'), ('*', 'no action'),
-                      ('* online colour=red', 'no setting')):
+                      ('* online colour=red', 'no setting'), ('* leave dax=1', 'takes no settings')):
         config(f'* offline\n{line}')
         ctl.fails('apply -C /run/karray.conf', f'{line!r}', f'/run/karray.conf:2: .*{why}', rc=2)
     t.is_(vm.sh(f'cd {BUS}; cat */state').out.split(), ['online'] * 2, 'a wrong line: nothing is done')

@@ -170,8 +170,8 @@ def one_disk(t, near, far):
 
     since = len(far.events)
     out = follow(far, DOC, 'End the export',
-                 **{'echo 1 >': f'mount -o ro,noload {LOCAL} /mnt; sha256sum < /mnt/kept;'
-                                'umount /mnt; udevadm settle; echo 1 >'}).out
+                 **{'karrayctl': f'mount -o ro,noload {LOCAL} /mnt; sha256sum < /mnt/kept;'
+                                 'umount /mnt; karrayctl'}).out
     t.is_(out, near.sh('cat /run/sum').out, 'far can mount it when it is no longer exported')
     far.wait_event('DEVICE_DELETED', 60, lambda data: data.get('device') == 'dimm0', since)
     t.ok(True, 'and the DIMM leaves')

@@ -54,10 +54,10 @@ def documented():
 with guest_test(dimms=[('dimm0', f'{DIMM >> 20}M')], memhotplug=True, mem='3G',
                 cmdline='memhp_default_state=online_movable memmap=1G$4G') as (t, vm):
     start_udev(vm)
+    vm.sh('/root/install_karray.sh')
 
     def run(block):
-        done = vm.sh(f'set -e; {block.replace("modprobe karray", "insmod /root/karray.ko")}',
-                     check=False, timeout=120)
+        done = vm.sh(f'set -e; {block}', check=False, timeout=120)
         t.is_(done.rc, 0, '; '.join(block.splitlines()), done)
         return done
 
