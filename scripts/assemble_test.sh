@@ -94,8 +94,7 @@ assemble() {
 select_kernels "$@"
 ensure_packages "${compiler[@]}" make libcmocka-dev
 if [ "$ARCH" = amd64 ]; then
-	ensure_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion)-dev" \
-		pkg-config libsmartcols-dev libmount-dev libblkid-dev libudev-dev
+	ensure_packages libc6-dev-i386 "lib32gcc-$(gcc -dumpversion)-dev" "${libraries[@]}"
 else
 	"$TOP/scripts/extract_rootfs.sh"
 fi

@@ -25,8 +25,7 @@ only_amd64
 tools=(gcc clang sparse analyzer coccinelle checkpatch fanalyzer sanitizers
        shellcheck pyflakes groff codespell)
 packages=(make gcc gcc-12 libc6-dev libelf1 pahole git perl python3 libcmocka-dev
-	  pkg-config libsmartcols-dev libmount-dev libblkid-dev libudev-dev
-	  clang lld llvm sparse shellcheck pyflakes3 groff-base codespell
+	  "${libraries[@]}" clang lld llvm sparse shellcheck pyflakes3 groff-base codespell
 	  coccinelle libpython3-dev)	# whose scripts are in Python: it looks for the library
 work=$BUILD/check
 linux=$BUILD/source/6.12

@@ -51,6 +51,9 @@ arm64)
 	;;
 esac
 
+# What karrayctl is built with.
+libraries=(pkg-config libsmartcols-dev libmount-dev libblkid-dev libudev-dev)
+
 # For what is made or measured on amd64 alone.
 only_amd64() {
 	[ "$ARCH" = amd64 ] || die "not for $ARCH: unset ARCH"

@@ -84,7 +84,10 @@ if [ ${#tests[@]} -gt 0 ] && [ ${#debians[@]} -gt 0 ]; then
 	# The build is tested against each kernel's headers, by the compilers that are
 	# installed for the other builds.
 	"$TOP/scripts/compile_karray.sh" "${debians[@]}"
-	[[ " ${tests[*]} " != */build.t* ]] || "$TOP/scripts/fetch_kernel.sh" --flavours "${debians[@]}"
+	if [[ " ${tests[*]} " == */build.t* ]]; then
+		"$TOP/scripts/fetch_kernel.sh" --flavours "${debians[@]}"
+		ensure_packages "${libraries[@]}"
+	fi
 	# And the tools need packages, which two tests at once can't install.
 	[[ " ${tests[*]} " != */check.t* ]] || "$TOP/scripts/check.sh" --prepare
 	if [[ " ${tests[*]} " == */packages.t* ]]; then
