@@ -39,20 +39,19 @@ void karray_mem_poisoned(struct karray_dev *kdev, u64 pos)
  * Is there a bad one among @n sectors from @first on? Then the first is at @bad, and
  * at least @len of them are bad.
  *
- * A badblocks_check() that has to try again finds nothing then, whatever there is, on
- * kernels with the rewrite of v6.6 and without the fix of v6.15. So whether it had to is
- * asked here.
+ * The lock keeps the list as it is meanwhile. badblocks_check() does without, and tries
+ * again; but since the rewrite of v6.6 it warns if it comes upon an entry that moves, and
+ * until the fix of v6.15 it finds nothing when it tries again, whatever there is.
  */
 static bool karray_mem_find_bad(struct karray_dev *kdev, u64 first, int n,
 				sector_t *bad, int *len)
 {
-	unsigned int seq;
+	unsigned long flags;
 	bool found;
 
-	do {
-		seq = read_seqbegin(&kdev->bad.lock);
-		found = badblocks_check(&kdev->bad, first, n, bad, len);
-	} while (read_seqretry(&kdev->bad.lock, seq));
+	read_seqlock_excl_irqsave(&kdev->bad.lock, flags);
+	found = badblocks_check(&kdev->bad, first, n, bad, len);
+	read_sequnlock_excl_irqrestore(&kdev->bad.lock, flags);
 	return found;
 }
 

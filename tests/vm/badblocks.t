@@ -198,6 +198,10 @@ def races(t, vm, mode):
     vm.sh('touch /run/stop')
     vm.wait('[ $(cat /sys/bus/karray/devices/karray0/users) = 0 ]', 20, 'the writer to end')
     vm.sh('rm /run/stop')
+
+    # What is before others moves them in the list, beside those who look at them.
+    t.is_(vm.sh(f'/root/badblocks_race {CHR} {LIST} 100000', timeout=300, check=False).out,
+          'right 100000 times\n', f'{mode}: entries move beside who looks at them')
     pio(vm, f'w {CHR} 0 2097152')
 
 
