@@ -108,6 +108,7 @@ karray_acpi_new_dimm(struct acpi_device *adev,
 						     ranges[i].size);
 		struct karray_dev *kdev;
 
+		dimm->size += ranges[i].size;
 		src.range = ranges[i];
 		kdev = karray_create(&src);
 		if (!IS_ERR(kdev)) {

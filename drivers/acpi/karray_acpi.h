@@ -11,10 +11,12 @@
 
 /**
  * struct karray_acpi_dimm - the karray devices of a DIMM
- * @nr: how many there are, one for each contiguous range
+ * @size: of all its ranges, also of those that can't be used, bytes
+ * @nr: how many devices there are, one for each contiguous range that can
  * @kdev: these
  */
 struct karray_acpi_dimm {
+	u64 size;
 	unsigned int nr;
 	struct karray_dev *kdev[];
 };

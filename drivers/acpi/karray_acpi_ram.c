@@ -429,16 +429,16 @@ static bool karray_ram_is_whole(const struct karray_ram *ram,
 				const struct karray_ram_blocks *blocks)
 {
 	u64 block_size = memory_block_size_bytes();
-	u64 bits = 0, size = 0;
+	u64 bits = 0;
 	unsigned int i;
 
 	for (i = 0; i < ram->dimm->nr; i++) {
 		const struct karray_range *range = &ram->dimm->kdev[i]->range;
 
 		bits |= range->start | range->size;
-		size += range->size;
 	}
-	return IS_ALIGNED(bits, block_size) && blocks->nr * block_size == size;
+	return IS_ALIGNED(bits, block_size) &&
+	       blocks->nr * block_size == ram->dimm->size;
 }
 
 /*

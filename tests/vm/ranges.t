@@ -1,25 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """A DIMM of several ranges (ranges.asl): adjacent ones are one device, and one that
-can't be used is reported and keeps nobody from using the others."""
+can't be used is reported and keeps nobody from using the others. But it keeps the others
+from being taken from System RAM, since the kernel would remove it, too."""
 
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
-from harness import guest_test
+from harness import BUS, Tap, guest_test
 
-BUS = '/sys/bus/karray/devices'
 SOURCE = pathlib.Path(__file__).with_suffix('.asl')
 
-with tempfile.TemporaryDirectory() as where:
-    table = os.path.join(where, 'ranges.aml')
-    subprocess.run(['iasl', '-p', table, str(SOURCE)], check=True, stdout=subprocess.DEVNULL)
 
-    # The kernel keeps to its first GiB; the ranges are in the second.
-    with guest_test(dimms=[('hp_dimm0', '128M')], mem='2G', cmdline='mem=1G',
-                    qemu_args=['-acpitable', f'file={table}']) as (t, vm):
+def machine(where, *defines, **args):
+    """A guest with such a DIMM, whose ranges are in its second GiB."""
+    table = os.path.join(where, 'ranges.aml')
+    subprocess.run(['iasl', *defines, '-p', table, str(SOURCE)], check=True, stdout=subprocess.DEVNULL)
+    return guest_test(mem='2G', qemu_args=['-acpitable', f'file={table}'], **args)
+
+
+tap = Tap()
+
+with tempfile.TemporaryDirectory() as where:
+    with machine(where, dimms=[('hp_dimm0', '128M')], tap=tap, cmdline='mem=1G') as (t, vm):
         vm.sh('insmod /root/karray.ko')
         log = vm.sh('dmesg').out
         devices = {}
@@ -51,3 +57,18 @@ with tempfile.TemporaryDirectory() as where:
                     'cmp - /run/seam', check=False).rc, 0,
               'the seam of adjacent ranges is none')
         vm.sh(f'/root/karray_test /dev/{node}')
+
+    # Of what is claimed already neither the memory hotplug nor karray can make anything, but
+    # the former believes to have it. (With mem= no DIMM becomes System RAM.)
+    with machine(where, '-D', 'RAM', name='ranges-ram', dimms=[], memhotplug=True, tap=tap,
+                 cmdline='memhp_default_state=online_movable memmap=exactmap memmap=639K@0 memmap=1023M@1M '
+                         'memmap=64K#0x70000000') as (t, vm):
+        vm.sh('insmod /root/karray.ko')
+        t.like(vm.sh('dmesg').out, r"\[mem 0x70000000-0x700007ff\] can.t be used: error -22",
+               "a part of a DIMM that nobody can use")
+        t.is_(vm.sh(f'cat {BUS}/*/state').out, 'system-ram\n', 'the other is System RAM')
+        done = vm.sh('karrayctl take karray0', check=False)
+        t.like(done.err, "the kernel's memory hotplug doesn't have all of the DIMM", 'it is not taken', done)
+        t.is_(vm.sh(f'cat {BUS}/*/state').out, 'system-ram\n', 'and stays what it was')
+
+sys.exit(tap.done())
