@@ -40,10 +40,13 @@
 #define COUNT(array)	(sizeof(array) / sizeof(*(array)))
 #define PICK(array)	((array)[roll(COUNT(array))])
 
-/* Where 32-bit calls can point to, too: what is always mapped, and what is not. */
-#define BUFFER		((uint8_t *)0x1f000000UL)
+/*
+ * Where 32-bit calls can point to, too: what is always mapped, and what is not. Above the
+ * heap, which begins anywhere in the first GiB behind the program.
+ */
+#define BUFFER		((uint8_t *)0x4f000000UL)
 #define BUFFER_SIZE	(64UL << 10)
-#define ARENA		((uint8_t *)0x20000000UL)
+#define ARENA		((uint8_t *)0x50000000UL)
 #define ARENA_SIZE	(16UL << 20)
 
 #define NR_FILES	6
