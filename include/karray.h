@@ -209,6 +209,7 @@ struct karray_source {
  * @pgmap: of the struct pages, while online with dax
  * @pages_failed: there was a bad page since then, see karray_pages_heal()
  * @dax_dev: the disk's DAX device, while online with dax
+ * @dax_used: somebody has asked that for memory
  * @devt: number of the char node, while there is one
  * @disk_devt: number of the disk, while there is one
  * @lock: guards @state and @users
@@ -233,6 +234,7 @@ struct karray_dev {
 	struct dev_pagemap pgmap;
 	bool pages_failed;
 	struct dax_device *dax_dev;
+	bool dax_used;
 	dev_t devt;
 	dev_t disk_devt;
 
@@ -334,6 +336,16 @@ static inline u64 karray_pages_cost(const struct karray_dev *kdev)
 static inline bool karray_page_pinned(struct page *page)
 {
 	return page_ref_count(page) > 1;
+}
+
+/*
+ * Has a file got the page? Those that share one are counted in page->index (its other
+ * name is page->share), and 6.1 leaves the mark for sharing there after the last.
+ */
+static inline bool karray_page_in_file(struct page *page)
+{
+	return READ_ONCE(page->mapping) &&
+	       (!PageMappingFlags(page) || READ_ONCE(page->index));
 }
 
 #ifdef CONFIG_FS_DAX

@@ -85,7 +85,11 @@ struct inode *karray_chr_new_inode(bool dax)
 	return inode;
 }
 
-/* Say where in a file pages are. In the read lock, with chr->fault_lock. */
+/*
+ * Say where in a file pages are. In the read lock, with chr->fault_lock. What a file on DAX
+ * has stays its own, or nobody would find its mappings: it may be mounted still, though
+ * nobody has the disk (device mapper can let go of it below).
+ */
 static void karray_chr_name_pages(struct karray_chr *chr, pgoff_t first,
 				  unsigned long nr)
 {
@@ -95,6 +99,9 @@ static void karray_chr_name_pages(struct karray_chr *chr, pgoff_t first,
 	for (index = first; index < first + nr; index++) {
 		struct page *page = pfn_to_page(pfn + index);
 
+		if (karray_page_in_file(page) &&
+		    page->mapping != chr->inode->i_mapping)
+			continue;
 		page->index = index;
 		/* Whoever sees the mapping reads the index next. */
 		smp_store_release(&page->mapping, chr->inode->i_mapping);

@@ -47,13 +47,16 @@ static long karray_dax_direct_access(struct dax_device *dax_dev, pgoff_t pgoff,
 		return -ENXIO;
 	if (unlikely(pos >= kdev->range.size))
 		return -ERANGE;
+	if (unlikely(!READ_ONCE(kdev->dax_used)))
+		WRITE_ONCE(kdev->dax_used, true);
 	if (kaddr)
 		*kaddr = kdev->virt + pos;
 	if (pfn)
 		*pfn = phys_to_pfn_t(kdev->range.start + pos,
 				     PFN_DEV | PFN_MAP);
 
-	len = min(kdev->range.size - pos, (u64)nr_pages << PAGE_SHIFT);
+	len = min3(kdev->range.size - pos, (u64)nr_pages << PAGE_SHIFT,
+		   (u64)SZ_1G);
 	/* A write that mends finds out itself how far it gets. */
 	if (mode != DAX_RECOVERY_WRITE)
 		len = karray_mem_readable(kdev, pos, len);
@@ -185,16 +188,6 @@ static void karray_dax_revoke_super(struct super_block *sb, void *data)
 }
 
 /*
- * Has a file got the page? Those that share one are counted in page->index (its other
- * name is page->share), and 6.1 leaves the mark for sharing there after the last.
- */
-static bool karray_dax_in_file(struct page *page)
-{
-	return READ_ONCE(page->mapping) &&
-	       (!PageMappingFlags(page) || READ_ONCE(page->index));
-}
-
-/*
  * The file system of a page's file; it can't be unmounted until deactivate_super(). NULL
  * where it is on its way out, and about to forget all pages.
  */
@@ -228,7 +221,7 @@ static bool karray_dax_revoke_all(struct karray_dev *kdev, bool forget)
 	struct page *page;
 
 	karray_for_each_page(kdev, page, pfn) {
-		if (!karray_dax_in_file(page))
+		if (!karray_page_in_file(page))
 			continue;
 		found = true;
 		shared |= PageMappingFlags(page);
@@ -260,6 +253,21 @@ static bool karray_dax_revoke_all(struct karray_dev *kdev, bool forget)
 }
 
 /*
+ * Has files forget the memory, but not while somebody has pinned a page that a late
+ * fault has given him: the kernel warns, and such a page could be anybody's then.
+ *
+ * Return: whether there were any.
+ */
+static bool karray_dax_forget_files(struct karray_dev *kdev)
+{
+	if (!karray_dax_revoke_all(kdev, false))
+		return false;
+	karray_pages_wait(kdev);
+	karray_dax_revoke_all(kdev, true);
+	return true;
+}
+
+/*
  * Until no file has any of the memory.
  */
 static void karray_dax_forget(struct karray_dev *kdev)
@@ -268,14 +276,14 @@ static void karray_dax_forget(struct karray_dev *kdev)
 	bool quiet = false;
 
 	for (;;) {
-		if (karray_dax_revoke_all(kdev, true)) {
+		if (karray_dax_forget_files(kdev)) {
 			/* Files that are on their way out do it by themselves. */
 			quiet = false;
 			if (++rounds == 100)
 				dev_warn(&kdev->dev,
 					 "waiting for files that still have some of the memory, or for their file systems to be unmounted\n");
 			msleep(20);
-		} else if (!quiet && karray_has_users(kdev)) {
+		} else if (!quiet && kdev->dax_used) {
 			/* Again, for late faults, see karray_dax_revoke(). */
 			quiet = true;
 			synchronize_rcu_tasks();
@@ -300,11 +308,11 @@ static void karray_dax_revoke(struct karray_dev *kdev)
 	/*
 	 * A page fault that was let through before may still be on its way to where its
 	 * page is known to the file. It seldom sleeps there, and so most have arrived
-	 * then; karray_dax_forget() looks for the others.
+	 * then; karray_dax_forget() looks for the others. All this also if nobody has the
+	 * disk: device mapper may have let go of it below a mount.
 	 */
-	if (karray_has_users(kdev))
+	if (kdev->dax_used)
 		synchronize_rcu_tasks();
-	/* Also if nobody has the disk: device mapper may have let go of it below a mount. */
 	karray_dax_revoke_all(kdev, false);
 	/* Before the disk goes: a file system that ends then must not find any. */
 	karray_pages_wait(kdev);
@@ -331,6 +339,7 @@ static int karray_dax_attach(struct karray_dev *kdev)
 	/* What is in the CPU's caches is as safe as what is in the memory. */
 	set_dax_synchronous(dax_dev);
 	set_dax_nomc(dax_dev);
+	kdev->dax_used = false;
 	WRITE_ONCE(kdev->dax_dev, dax_dev);	/* see karray_dax_failed() */
 	return 0;
 }
