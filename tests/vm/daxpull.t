@@ -123,6 +123,38 @@ def shared(t, vm):
     vm.wait(f'[ $(cat {BUS}/karray0/users) = 0 ]', 20, 'the last user')
 
 
+def let_go_below(t, vm):
+    """Device mapper lets go of the disk below a mount whose file is mapped. So nobody keeps
+    the device from going offline, nor from being written by the char device; but nobody may
+    have the memory afterwards."""
+    for device in ('karray0', 'karray1'):
+        configure(vm, device, dax=1)
+    vm.sh(f'dmsetup create moving --table "0 262144 linear {DISK} 0" && dmsetup mknodes && mkfs.ext4 -qF -b 4096 -O ^has_journal '
+          '/dev/mapper/moving 14M && mount -o dax=always /dev/mapper/moving /mnt && '
+          'head -c 64K /dev/zero > /mnt/file && sync')
+    job = vm.spawn('echo $$ > /run/mapper; exec /root/touch_file -kw /mnt/file 0 > /run/touched')
+    vm.wait('grep -q . /run/touched', 30, 'the file to be mapped')
+
+    def frame():
+        """Where in memory the mapped page is, if anywhere."""
+        entry = int(vm.sh('pid=$(cat /run/mapper); at=$(grep /mnt/file /proc/$pid/maps | cut -d- -f1);'
+                          'dd if=/proc/$pid/pagemap bs=8 skip=$((0x$at / 4096)) count=1 2> /dev/null | od -An -t u8').out)
+        return (entry & (1 << 55) - 1) << 12 if entry >> 63 else None
+
+    start = int(vm.sh(f'cat {BUS}/karray0/phys_addr').out, 16)
+    at = frame()
+    t.ok(at is not None and start <= at < start + (14 << 20), 'a file has memory of the device mapped', at)
+    vm.sh(f'dmsetup suspend --nolockfs moving; echo "0 262144 linear {OTHER} 0" | dmsetup load moving; dmsetup resume moving')
+    vm.wait(f'[ $(cat {BUS}/karray0/users) = 0 ]', 20, 'device mapper to let go of the disk')
+    t.is_(frame(), at, 'device mapper lets go of the disk, but not of the memory')
+    vm.sh(f'(/root/dax_map {CHR} until-gone > /dev/null & pid=$!; sleep 2; kill $pid; wait $pid; true)')
+    t.is_(vm.sh(f'echo 0 > {BUS}/karray0/online', check=False, timeout=60).rc, 0, 'the device goes offline')
+    t.is_(frame(), None, 'nobody has its memory mapped any more')
+    vm.sh('kill $(cat /run/mapper)')
+    job.wait(20)
+    vm.sh('umount /mnt; dmsetup remove moving; rm -f /dev/mapper/moving')
+
+
 tap = Tap()
 
 with guest_test(tap=tap, dimms=[('hp_dimm0', '512M'), ('hp_dimm1', '512M')], parallel=True, allow=[KILLED]) as (t, vm):
@@ -136,6 +168,7 @@ with guest_test(tap=tap, dimms=[('hp_dimm0', '512M'), ('hp_dimm1', '512M')], par
     relay_gone(t, vm, job)
 
     shared(t, vm)
+    let_go_below(t, vm)
     for mode, kind in pairings(vm, ('mq', 'bio'), MKFS):
         pull(t, vm, mode, kind)
 
