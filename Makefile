@@ -44,7 +44,7 @@ install-tools: tools
 
 # What was installed, but for the configuration.
 uninstall: headers-there
-	release=$$(cat '$(KDIR)/include/config/kernel.release') && \
+	release=$$(sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' '$(KDIR)/include/generated/utsrelease.h') && \
 	rm -f '$(DESTDIR)/lib/modules/'"$$release"/updates/karray.ko*
 
 uninstall-tools:
