@@ -99,17 +99,22 @@ int karray_mem_failed(struct karray_dev *kdev, u64 pos, u64 len)
 static u64 karray_mem_first_bad(struct karray_dev *kdev, u64 first, u64 last)
 {
 	sector_t bad;
-	int len;
+	int n, len;
 
-	return karray_mem_find_bad(kdev, first, last - first + 1, &bad, &len) ?
-	       (u64)bad << SECTOR_SHIFT : U64_MAX;
+	/* The list can't be asked for more than an int at once, which is less than 1 TiB. */
+	for (; first <= last; first += n) {
+		n = min_t(u64, last - first + 1, INT_MAX);
+		if (karray_mem_find_bad(kdev, first, n, &bad, &len))
+			return (u64)bad << SECTOR_SHIFT;
+	}
+	return U64_MAX;
 }
 
 /**
  * karray_mem_readable - how far reading gets before it meets what is bad
  * @kdev: the device
  * @pos: offset, bytes
- * @len: bytes, at least 1 and less than 1 TiB
+ * @len: bytes, at least 1
  *
  * Context: any.
  * Return: @len or less; 0 where @pos itself is bad.

@@ -55,8 +55,7 @@ static long karray_dax_direct_access(struct dax_device *dax_dev, pgoff_t pgoff,
 		*pfn = phys_to_pfn_t(kdev->range.start + pos,
 				     PFN_DEV | PFN_MAP);
 
-	len = min3(kdev->range.size - pos, (u64)nr_pages << PAGE_SHIFT,
-		   (u64)SZ_1G);
+	len = min(kdev->range.size - pos, (u64)nr_pages << PAGE_SHIFT);
 	/* A write that mends finds out itself how far it gets. */
 	if (mode != DAX_RECOVERY_WRITE)
 		len = karray_mem_readable(kdev, pos, len);
