@@ -393,7 +393,6 @@ static inline unsigned long karray_pages_pinned(struct karray_dev *kdev)
 
 int karray_get_user(struct karray_dev *kdev, enum karray_personality_id who);
 void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who);
-bool karray_has_users(struct karray_dev *kdev);
 
 int karray_claim(struct karray_dev *kdev, enum karray_personality_id who,
 		 struct karray_claim *claim);

@@ -126,14 +126,8 @@ void karray_put_user(struct karray_dev *kdev, enum karray_personality_id who)
 	spin_unlock(&kdev->lock);
 }
 
-/**
- * karray_has_users - is there any user?
- * @kdev: the device
- *
- * Context: any. Where @kdev is not online there are no new ones.
- * Return: whether there is.
- */
-bool karray_has_users(struct karray_dev *kdev)
+/* Is there any user? */
+static bool karray_has_users(struct karray_dev *kdev)
 {
 	bool has;
 
