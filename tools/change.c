@@ -529,11 +529,23 @@ static void print_created(uint64_t start)
 	devices_free(&devs);
 }
 
-static int create(const char *range, uint64_t size, uint64_t start)
+static bool is_range(const char *word)
 {
+	uint64_t size, start;
+
+	if (parse_range(word, '@', &size, &start))
+		return true;
+	say("'%s' is no range: SIZE@START, as in 2G@4G", word);
+	return false;
+}
+
+static int create(const char *range)
+{
+	uint64_t size = 0, start = 0;
 	char *reason, *value;
 	int log, error;
 
+	parse_range(range, '@', &size, &start);
 	log = log_open();
 	value = text("0x%" PRIx64 "@0x%" PRIx64, size, start);
 	error = bus_put("create", value);
@@ -553,7 +565,6 @@ static int create(const char *range, uint64_t size, uint64_t start)
 int verb_create(const struct options *options, char **args)
 {
 	unsigned int n = 0, failed = 0;
-	uint64_t size, start;
 	char **arg;
 
 	(void)options;
@@ -562,17 +573,15 @@ int verb_create(const struct options *options, char **args)
 		return EXIT_USAGE;
 	}
 	for (arg = args; *arg; arg++)
-		if (!parse_range(*arg, '@', &size, &start)) {
-			say("'%s' is no range: SIZE@START, as in 2G@4G", *arg);
+		if (!is_range(*arg))
 			return EXIT_USAGE;
-		}
 	if (!karray_loaded())
 		return EXIT_FAILURE;
-	for (arg = args; *arg; arg++)
-		if (parse_range(*arg, '@', &size, &start) && !create(*arg, size, start))
-			n++;
-		else
+	for (; *args; args++)
+		if (create(*args))
 			failed++;
+		else
+			n++;
 	wait_for_udev();
 	return count_message("created", n, failed);
 }

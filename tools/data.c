@@ -344,11 +344,11 @@ int verb_badblocks(const struct options *options, char **args)
 		};
 		return work_on_each(&work, options, args);
 	}
-	if (options->add && (options->offset || options->length != UINT64_MAX)) {
-		say("--add has the range, so --start and --length are not for it");
-		return EXIT_USAGE;
-	}
 	if (options->add) {
+		if (options->offset || options->length != UINT64_MAX) {
+			say("--add has the range, so --start and --length are not for it");
+			return EXIT_USAGE;
+		}
 		if (!parse_range(options->add, '+', &ranged.offset, &ranged.length) ||
 		    !ranged.length || (ranged.offset | ranged.length) % SECTOR) {
 			say("'%s' is no range of sectors: START+LENGTH, in bytes, multiples of 512",
