@@ -30,7 +30,7 @@ set_version() {
 	sed -i "1s/(.*)/($version)/" "$tree/debian/changelog"
 }
 
-ensure_packages git cpio build-essential debhelper dh-dkms fakeroot gcc make "${libraries[@]}"
+ensure_packages git cpio build-essential debhelper dh-dkms fakeroot "${libraries[@]}"
 [ "$version" != --prepare ] || exit 0
 copy_tree
 [ "$version" = "$(cat "$TOP/VERSION")" ] || set_version
