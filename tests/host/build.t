@@ -33,6 +33,13 @@ def fresh_copy(where):
     return tree(where)
 
 
+def not_ignored(names):
+    """Those of this set of files, made in the source tree, that git would take for sources."""
+    ignored = subprocess.run(['git', '-c', 'safe.directory=*', 'check-ignore', '--no-index', '--stdin'],
+                             cwd=TOP, input='\n'.join(names), capture_output=True, text=True).stdout.split()
+    return sorted(names - set(ignored))
+
+
 def make(where, *args):
     # prove and make must not meet in the environment.
     env = {k: v for k, v in os.environ.items() if not k.startswith('MAKE')}
@@ -58,6 +65,7 @@ def test_kernel(t, kernel, kdir):
 
     built = make(where, '-j2', f'KDIR={kdir}')
     t.is_(built.returncode, 0, f'{kernel}: make', built.stdout)
+    t.is_(not_ignored(set(tree(where)) - set(sources)), [], f'{kernel}: git ignores all that it makes')
     test_probes(t, kernel, built)
     info = subprocess.run(['/sbin/modinfo', f'{where}/karray.ko'], text=True,
                           capture_output=True).stdout
@@ -147,6 +155,7 @@ def main(t):
     shutil.rmtree(dest, ignore_errors=True)
     done = make(TOP, 'install-tools', f'DESTDIR={dest}', f'O={BUILD}/host/tools')
     t.is_((done.returncode, len(tree(dest))), (0, 8), 'make install-tools', done.stdout)
+    t.is_(not_ignored({f'tools/{name}' for name in tree(f'{BUILD}/host/tools')}), [], 'git ignores all that it makes')
     done = make(TOP, 'uninstall-tools', f'DESTDIR={dest}')
     t.is_(tree(dest), ['etc/karray.conf'], 'make uninstall-tools leaves the configuration', done.stdout)
 
