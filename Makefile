@@ -31,14 +31,17 @@ udevdir ?= /usr/lib/udev
 unitdir ?= /usr/lib/systemd/system
 completiondir ?= /usr/share/bash-completion/completions
 
+# What goes where, FILE:PLACE.
+placed = $(foreach page,$(wildcard man/*),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	tools/karrayctl.bash-completion:$(completiondir)/karrayctl \
+	udev/60-karray.rules:$(udevdir)/rules.d/60-karray.rules \
+	systemd/karray@.service:$(unitdir)/karray@.service
+
 install-tools: tools
 	$(MAKE) -C tools install
-	install -D -m 644 tools/karrayctl.bash-completion '$(DESTDIR)$(completiondir)/karrayctl'
-	for page in man/*; do \
-		install -D -m 644 -t "$(DESTDIR)$(mandir)/man$${page##*.}" "$$page" || exit; \
+	for file in $(placed); do \
+		install -D -m 644 "$${file%%:*}" '$(DESTDIR)'"$${file#*:}" || exit; \
 	done
-	install -D -m 644 -t '$(DESTDIR)$(udevdir)/rules.d' udev/60-karray.rules
-	install -D -m 644 -t '$(DESTDIR)$(unitdir)' systemd/karray@.service
 	test -e '$(DESTDIR)$(sysconfdir)/karray.conf' || \
 		install -D -m 644 examples/karray.conf '$(DESTDIR)$(sysconfdir)/karray.conf'
 
@@ -49,9 +52,7 @@ uninstall: headers-there
 
 uninstall-tools:
 	$(MAKE) -C tools uninstall
-	rm -f '$(DESTDIR)$(completiondir)/karrayctl' \
-		$(foreach page,$(wildcard man/*),'$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))') \
-		'$(DESTDIR)$(udevdir)/rules.d/60-karray.rules' '$(DESTDIR)$(unitdir)/karray@.service'
+	for file in $(placed); do rm -f '$(DESTDIR)'"$${file#*:}" || exit; done
 
 clean: headers-there
 	+$(kbuild) clean
