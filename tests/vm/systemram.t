@@ -79,7 +79,7 @@ with guest_test('systemram', dimms=[], memhotplug=True, cmdline=MOVABLE, tap=t) 
 
     # Secrets in the DIMM, from where user memory is taken first.
     vm.sh('mount -t tmpfs -o size=100% tmpfs /mnt; '
-          'yes SECRETofSOMEBODY | head -c 268435456 > /mnt/file', timeout=120)
+          'yes SECRETofSOMEBODY | head -c 67108864 > /mnt/file', timeout=120)
     vm.sh('rm /mnt/file; umount /mnt')
     t.like(vm.sh('karrayctl take karray0', timeout=300).err, '1 device taken', 'one command takes it')
     t.is_(total - mem_total(vm), DIMM, 'MemTotal is less by the DIMM')
