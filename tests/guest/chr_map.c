@@ -201,7 +201,7 @@ TEST(test_no_access)
 
 TEST(test_bad_memory)
 {
-	char *p = map(fd, 4 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	char *p = map(fd, 4 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, 0), *all;
 	FILE *file = fopen("/sys/block/karrayb0/badblocks", "w");
 	char buf[512] = "";
 
@@ -212,6 +212,13 @@ TEST(test_bad_memory)
 	   "a page with a bad sector: SIGBUS, as for a memory error");
 	ok(!touch(p + 4096 * 2, true) && !touch(p + 4096 * 4, true) && !touch(p + 3 * MIB, true),
 	   "not so those around it");
+	/* The mm layer goes on for as long as a fault has a try left: this one must say no. */
+	alarm(60);
+	ok(mlock(p, 4 * MIB) || !munlock(p, 4 * MIB), "to lock the mapping comes to an end there");
+	all = map(fd, 4 * MIB, PROT_READ, MAP_SHARED | MAP_POPULATE, 0);
+	ok(all != MAP_FAILED && touch(all + 4096 * 3, false) == SIGBUS, "so does to prefault one");
+	munmap(all, 4 * MIB);
+	alarm(0);
 	ok(pwrite(fd, buf, 512, 4096 * 3 + 512) == 512 && !touch(p + 4096 * 3, true),
 	   "when it is written it's good");
 	munmap(p, 4 * MIB);

@@ -30,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -451,6 +452,25 @@ static void no_mappings(void)
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
+/*
+ * Prefaults a mapping, and no disk's: the kernel's mm tries a page that can't be read again
+ * and again, on any disk, until somebody kills the caller.
+ */
+static void prefault(uint8_t *at, size_t len)
+{
+	if (once_in(2))
+		mlock2(at, len, 0);
+	else
+		madvise(at, len, once_in(2) ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
+}
+
+static bool is_disk(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISBLK(st.st_mode);
+}
+
 static long call_mmap(void)
 {
 	static const int more[] = {
@@ -460,21 +480,28 @@ static long call_mmap(void)
 	int flags = MAP_FIXED | (once_in(4) ? (int)roll(4) : MAP_SHARED);
 	uint8_t *at = once_in(2) ? place() : ARENA + (roll(ARENA_SIZE) & -(2L << 20));
 	uint64_t from = once_in(2) ? roll(8) << 21 : offset() & (once_in(16) ? -1 : -4096L);
+	int prot = once_in(4) ? (int)roll(16) : PROT_READ | PROT_WRITE, fd = file();
+	size_t len = within(at);
 
 	while (once_in(4))
 		flags |= PICK(more);
 	/* A growing stack could leave the arena. */
 	if (flags & MAP_ANONYMOUS)
 		flags &= ~MAP_GROWSDOWN;
-	return syscall(SYS_mmap, at, within(at), once_in(4) ? roll(16) : PROT_READ | PROT_WRITE,
-		       flags, file(), from) < 0 ? -1 : 0;
+	if (is_disk(fd))
+		flags &= ~(MAP_POPULATE | MAP_LOCKED);
+	if (syscall(SYS_mmap, at, len, prot, flags, fd, from) < 0)
+		return -1;
+	if (!is_disk(fd) && once_in(8))
+		prefault(at, len);
+	return 0;
 }
 
 static long call_map(void)
 {
-	/* Not making memory bad. */
+	/* Not making memory bad; and nothing here prefaults, see prefault(). */
 	static const int advices[] = {
-		0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 102
+		0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 24, 25, 26, 102
 	};
 	uint8_t *at = place(), *to = place(), *moved;
 	size_t len = within(at), new = within(to);
@@ -502,11 +529,11 @@ static long call_map(void)
 			munmap(moved, new);
 		return 0;
 	case 8:
-		return once_in(2) ? mlock2(at, len, roll(2)) : munlock(at, len);
+		return once_in(2) ? mlock2(at, len, MLOCK_ONFAULT) : munlock(at, len);
 	case 9:
 		return mincore(at, len, seen);
 	case 10:
-		return syscall(SYS_remap_file_pages, at, len, 0, roll(size >> 12), roll(2) * MAP_NONBLOCK);
+		return syscall(SYS_remap_file_pages, at, len, 0, roll(size >> 12), MAP_NONBLOCK);
 	default:
 		return syscall(SYS_futex, at, FUTEX_WAKE | roll(2) * FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 	}
