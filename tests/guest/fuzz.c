@@ -4,7 +4,8 @@
  * one device: system calls with random arguments, of which many are nearly right, and
  * writes to sysfs of words that are nearly right. Which calls they are depends on the seed
  * alone; what comes of them, also on who else is at work. Says how many there were of each
- * kind, how many succeeded, and the milliseconds that they took.
+ * kind, how many succeeded, and the milliseconds that they took; and meanwhile in /run/fuzzN,
+ * how far it is.
  *
  * What nobody should do to a machine that is wanted on is left out: making System RAM bad
  * (madvise), tracing with buffers of any size, waiting for ourselves.
@@ -813,6 +814,20 @@ static struct kind {
 	{ "sysfs", call_sysfs, 0, 0, 0, 0 },
 };
 
+/* For who waits: how far we are. */
+static void tell(unsigned long n)
+{
+	char path[64], text[32];
+	int fd, len;
+
+	snprintf(path, sizeof(path), "/run/fuzz%d", number);
+	len = snprintf(text, sizeof(text), "%lu\n", n);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, len) != len)
+		perror("fuzz: /run");
+	close(fd);
+}
+
 static uint64_t now(void)
 {
 	struct timespec t;
@@ -881,8 +896,10 @@ int main(int argc, char **argv)
 	state = strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15;
 	n = strtoul(argv[2], NULL, 0);
 	if (strchr(argv[3], '/')) {
-		for (i = 0; i < n; i++)
+		for (i = 0; i < n; i++) {
+			tell(i);
 			good += !load(argv[3]);
+		}
 		printf("all %lu %lu %lu\n", n, good, (unsigned long)((now() - start) / 1000000));
 		return 0;
 	}
@@ -893,8 +910,10 @@ int main(int argc, char **argv)
 		struct kind *kind;
 		uint64_t begin;
 
-		if (!(i % RESET))
+		if (!(i % RESET)) {
 			reset();
+			tell(i);
+		}
 		kind = choose();
 		kind->calls++;
 		begin = now();

@@ -6,12 +6,16 @@ let go.  KARRAY_SEED repeats the calls, KARRAY_CALLS says how many."""
 
 import os
 import random
+import time
 
 from harness import BUS, guest_test
 
 CALLS = int(os.environ.get('KARRAY_CALLS', '50000'))
 LOADS = max(CALLS // 1000, 10)
-PATIENCE = 1200 + CALLS // 50
+
+# Seconds: how long a caller may make no progress, and how often that is told.
+STUCK = 60
+TELL = 30
 
 # A DIMM is karray0, and regions come after that.
 REGIONS = '16M@4G,16M@0x101000000'
@@ -23,6 +27,25 @@ def counts(result):
     return {kind: (int(calls), int(good), int(ms)) for kind, calls, good, ms in lines}
 
 
+def wait(t, vm, jobs, of):
+    """Until all callers have come to their ends.  Who doesn't get on any more is killed, and the
+    kernel says where the CPUs are."""
+    made, deadline, tell = None, 0, time.monotonic() + TELL
+    while any(job.poll() is None for job in jobs):
+        vm.idle(0.5)
+        before, made = made, vm.sh('cat /run/fuzz*', check=False).out.split()
+        if made != before:
+            deadline = vm.deadline(STUCK)
+        if time.monotonic() > deadline:
+            vm.sh('echo l > /proc/sysrq-trigger; killall -KILL fuzz')
+            t.fail(f'some call comes to no end, after {made}', vm.sh('dmesg | grep -v "I/O error" | tail -n 150').out)
+            deadline = vm.deadline(STUCK)
+        if time.monotonic() > tell:
+            t.diag(f'{" and ".join(made)} of {of}')
+            tell += TELL
+    return [job.wait() for job in jobs]
+
+
 with guest_test(dimms=[('hp_dimm0', '16M')], mem='3G', cmdline='memmap=64M$0x100000000') as (t, vm):
     seed = int(os.environ.get('KARRAY_SEED') or random.randrange(1 << 32))
     t.diag(f'KARRAY_SEED={seed} KARRAY_CALLS={CALLS}')
@@ -32,7 +55,7 @@ with guest_test(dimms=[('hp_dimm0', '16M')], mem='3G', cmdline='memmap=64M$0x100
     emulates = vm.sh('/root/ioctl32 /dev/karray 42', check=False).rc == 0
 
     jobs = [vm.spawn(f'exec /root/fuzz {seed + n} {CALLS // 2} {n}') for n in (0, 1)]
-    results = [job.wait(PATIENCE) for job in jobs]
+    results = wait(t, vm, jobs, f'{CALLS // 2} calls')
     for n, result in enumerate(results):
         t.is_(result.rc, 0, f'karray{n}: the caller comes to its end', result.out + result.err)
         found = counts(result)
@@ -46,7 +69,8 @@ with guest_test(dimms=[('hp_dimm0', '16M')], mem='3G', cmdline='memmap=64M$0x100
     t.is_(vm.sh('grep . /sys/block/karrayb2/badblocks', check=False).out, '', 'and has no bad sectors')
 
     vm.sh('kill $(pidof sleep); sleep 0.5; rmmod karray')
-    loads = vm.sh(f'/root/fuzz {seed} {LOADS} /root/karray.ko', timeout=PATIENCE)
+    vm.sh('rm /run/fuzz*')
+    loads, = wait(t, vm, [vm.spawn(f'exec /root/fuzz {seed} {LOADS} /root/karray.ko')], f'{LOADS} loads')
     t.diag(f'loads: {LOADS}, {counts(loads)["all"][1]} succeeded')
     t.ok(0 < counts(loads)['all'][1] < LOADS, 'some random parameters are good, and some are not', loads.out)
     vm.sh(f'insmod /root/karray.ko region={REGIONS}')
