@@ -13,9 +13,9 @@ from harness import BUS, guest_test
 CALLS = int(os.environ.get('KARRAY_CALLS', '50000'))
 LOADS = max(CALLS // 1000, 10)
 
-# Seconds: how long a caller may make no progress, and how often that is told.
+# Seconds: how long the callers may get no further, and how often that is looked at and told.
 STUCK = 60
-TELL = 30
+LOOK = 15
 
 # A DIMM is karray0, and regions come after that.
 REGIONS = '16M@4G,16M@0x101000000'
@@ -28,21 +28,21 @@ def counts(result):
 
 
 def wait(t, vm, jobs, of):
-    """Until all callers have come to their ends.  Who doesn't get on any more is killed, and the
+    """Until all callers have come to their ends.  If they get no further they are killed, and the
     kernel says where the CPUs are."""
-    made, deadline, tell = None, 0, time.monotonic() + TELL
+    made, look, deadline = None, time.monotonic() + LOOK, 0
     while any(job.poll() is None for job in jobs):
         vm.idle(0.5)
+        if time.monotonic() < look:
+            continue
+        look += LOOK
         before, made = made, vm.sh('cat /run/fuzz*', check=False).out.split()
+        t.diag(f'{" and ".join(made)} of {of}')
         if made != before:
             deadline = vm.deadline(STUCK)
-        if time.monotonic() > deadline:
-            vm.sh('echo l > /proc/sysrq-trigger; killall -KILL fuzz')
+        elif time.monotonic() > deadline:
+            vm.sh('echo l > /proc/sysrq-trigger; killall -KILL fuzz', check=False)
             t.fail(f'some call comes to no end, after {made}', vm.sh('dmesg | grep -v "I/O error" | tail -n 150').out)
-            deadline = vm.deadline(STUCK)
-        if time.monotonic() > tell:
-            t.diag(f'{" and ".join(made)} of {of}')
-            tell += TELL
     return [job.wait() for job in jobs]
 
 
