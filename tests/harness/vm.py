@@ -15,6 +15,7 @@ import pathlib
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -39,8 +40,11 @@ MACHINE = MACHINES[ARCH]
 BUILD = TOP / 'build' if ARCH == 'amd64' else TOP / 'build' / ARCH
 
 # panic=-1 with -no-reboot makes QEMU exit at once when the guest's kernel panics,
-# and every warning is a panic.  The rest saves boot time under emulation.
+# and every warning is a panic.  A busy machine has left QEMU alone for longer than the
+# kernel lets a CPU be stuck (20 seconds): what is stuck for good is so after 2 minutes as
+# well.  The rest saves boot time under emulation.
 CMDLINE = (f'{MACHINE.cmdline} panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 '
+           'watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 '
            'audit=0 random.trust_cpu=on cryptomgr.notests')
 NO_MEMHOTPLUG = 'acpi_no_memhotplug'
 
@@ -338,6 +342,12 @@ class VM:
             if channel:
                 channel.close()
         self._qmp = self._agent = None
+
+    def freeze(self, seconds):
+        """Be a machine that has no time for QEMU."""
+        self._process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self):
         return self.start()

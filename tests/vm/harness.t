@@ -27,6 +27,7 @@ SAMPLES = [
      "vm.sh('echo WARNING: CPU: 0 PID: 1 at nowhere > /dev/kmsg')", []),
     ('busy', "vm.sh('insmod /root/karray.ko; sleep 100 </dev/karray >/dev/null 2>&1 &')",
      ['karray unloads', 'karray leaves nothing behind']),
+    ('busy machine', "vm.spawn('yes > /dev/null'); vm.freeze(30); vm.sh('sleep 5')", []),
     ('leak', "vm.sh('touch /dev/karray-was-here')", ['karray leaves nothing behind']),
 ]
 
