@@ -37,8 +37,12 @@ PROBLEMS = re.compile(r'''
 HARMLESS = re.compile(r'[Cc]ommand line: |kmemleak: (Kernel memory leak detector|Automatic memory scan)')
 
 
+# So many lines from the first problem on are its report: the stacks, and who was there.
+REPORT = 80
+
+
 def console_problems(text, allow=()):
-    """Return the lines of the console log @text that tell of a problem.
+    """Return the lines of the console log @text that tell of a problem, and what follows the first.
 
     Lines that match one of the regular expressions in @allow are expected.  A log
     that does not begin at boot is a problem itself.
@@ -46,9 +50,12 @@ def console_problems(text, allow=()):
     problems = []
     if BANNER not in text:
         problems.append(f'the console log has no "{BANNER}": it is not whole')
-    for line in text.splitlines():
-        if not PROBLEMS.search(line) or HARMLESS.search(line):
-            continue
-        if not any(re.search(regex, line) for regex in allow):
+    end = 0
+    for number, line in enumerate(text.splitlines()):
+        is_problem = PROBLEMS.search(line) and not HARMLESS.search(line) and \
+            not any(re.search(regex, line) for regex in allow)
+        if is_problem and not end:
+            end = number + REPORT
+        if is_problem or number < end:
             problems.append(line)
     return problems

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 from harness import Tap, console_problems
+from harness.console import REPORT
 from harness.count import main as count_main
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -86,6 +87,9 @@ def test_console(t):
               f'found: {line}')
     t.is_(console_problems(f'{BOOT}{DIRTY[0]}\n{DIRTY[1]}', allow=['NULL']), [DIRTY[1]],
           'what is allowed is, and nothing else')
+    report = [DIRTY[0], *(f'line {n} after it' for n in range(REPORT))]
+    t.is_(console_problems(BOOT + '\n'.join([*CLEAN, *report, DIRTY[1]])), [*report[:-1], DIRTY[1]],
+          'what follows the first problem is shown')
     t.ok(console_problems(''), 'an empty log is a problem')
     t.ok(console_problems('\n'.join(CLEAN)), 'a log without its beginning is a problem')
 
