@@ -483,17 +483,18 @@ static long call_mmap(void)
 	uint64_t from = once_in(2) ? roll(8) << 21 : offset() & (once_in(16) ? -1 : -4096L);
 	int prot = once_in(4) ? (int)roll(16) : PROT_READ | PROT_WRITE, fd = file();
 	size_t len = within(at);
+	bool disk = is_disk(fd);
 
 	while (once_in(4))
 		flags |= PICK(more);
 	/* A growing stack could leave the arena. */
 	if (flags & MAP_ANONYMOUS)
 		flags &= ~MAP_GROWSDOWN;
-	if (is_disk(fd))
+	if (disk)
 		flags &= ~(MAP_POPULATE | MAP_LOCKED);
 	if (syscall(SYS_mmap, at, len, prot, flags, fd, from) < 0)
 		return -1;
-	if (!is_disk(fd) && once_in(8))
+	if (!disk && once_in(8))
 		prefault(at, len);
 	return 0;
 }

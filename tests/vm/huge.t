@@ -6,12 +6,12 @@ one of 1 GiB, and all of it can be used."""
 import os
 import sys
 
-from harness import DRIVER, KASAN_SHADOW, guest_test, memory_cost, plug
+from harness import DRIVER, KASAN_SHADOW, MACHINE, guest_test, memory_cost, plug
 
 SIZE = 1536 << 30
 
 # With fewer bits for addresses, as QEMU has when it emulates, 1 TiB is where memory ends.
-CPU = 'max,-cx16,phys-bits=46'
+CPU = f'{MACHINE.cpu},phys-bits=46'
 
 if os.environ.get('KARRAY_KERNEL') == 'debug':
     print(f'1..0 # SKIP {KASAN_SHADOW}')
@@ -27,7 +27,7 @@ def bind_time(vm, dimm):
 
 with guest_test(dimms=[('small', '1G')], maxmem='1600G', cpu=CPU) as (t, vm):
     vm.sh('insmod /root/karray.ko; mkdir -p /mnt')
-    plug(vm, 'huge', '1536G', 'karray1')
+    plug(vm, 'huge', SIZE, 'karray1')
     t.is_(vm.sh('blockdev --getsize64 /dev/karrayb1').out.strip(), str(SIZE), 'a disk of 1.5 TiB')
 
     # Something for each page, were it but a bit, would be 48 MiB.
