@@ -41,7 +41,7 @@ BUILD = TOP / 'build' if ARCH == 'amd64' else TOP / 'build' / ARCH
 
 # panic=-1 with -no-reboot makes QEMU exit at once when the guest's kernel panics,
 # and every warning is a panic.  A busy machine has left QEMU alone for longer than the
-# kernel lets a CPU be stuck (20 seconds): what is stuck for good is so after 2 minutes as
+# kernel lets a CPU be stuck (20 seconds): what is stuck for good is so after 3 minutes as
 # well.  The rest saves boot time under emulation.
 CMDLINE = (f'{MACHINE.cmdline} panic=-1 oops=panic panic_on_warn=1 hung_task_panic=1 '
            'watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 '
