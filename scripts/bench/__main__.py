@@ -67,8 +67,8 @@ def measure(meter, jobs, devices, kernel, facts, progress):
         facts['ram'].update(bench.ram)
         facts['release'] = guest.sh('uname -r').out.strip()
         guest.poweroff()
-        for line in console_problems(guest.console()):
-            bench.complain(f'the console log has: {line}')
+        if problems := console_problems(guest.console()):
+            bench.complain('the console log has: ' + '\n'.join(problems))
         facts['problems'] += bench.problems
         facts['meters'][meter.name] = {
             'accel': ' '.join([guest.accel, *meter.qemu_args]), 'cpu': guest.cpu, 'cpus': meter.cpus,
