@@ -34,7 +34,6 @@
 #define BLOCK		4096
 #define WORDS		(BLOCK / sizeof(uint64_t))
 #define BUS		"/sys/bus/karray/devices/"
-#define STOP		"/run/stop"
 
 static int failures;
 
@@ -80,6 +79,11 @@ static void tell(void)
 		fail("can't tell: %m");
 }
 
+static bool stopped(void)
+{
+	return !access("/run/stop", F_OK);
+}
+
 static bool go_on(void)
 {
 	static uint64_t last;
@@ -90,7 +94,7 @@ static bool go_on(void)
 		return !failures;
 	last = now;
 	tell();
-	return !failures && access(STOP, F_OK);
+	return !failures && !stopped();
 }
 
 static void pause_ms(unsigned int ms)
@@ -422,7 +426,7 @@ static void do_sysfs(unsigned long first, unsigned long last, unsigned long busy
 		snprintf(path, sizeof(path), BUS "karray%lu/%s", n, wish->attribute);
 		if (put(path, wish->value) >= 0) {
 			/* Who has it in use may end before we do. */
-			if (refused && access(STOP, F_OK))
+			if (refused && !stopped())
 				fail("%s=%s: not refused, in use", path, wish->value);
 		} else {
 			troubles++;

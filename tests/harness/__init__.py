@@ -8,9 +8,10 @@ from .karray import (BUS, DRIVER, KEEPERS, Load, bad_sectors, configure, extents
                      free_memory, load_keepers, mark_bad, memory_cost, pairings, pio, plug, recipe, start_udev,
                      survived, try_pio)
 from .tap import Tap
-from .vm import ARCH, BUILD, DEFAULT_KERNEL, KASAN_SHADOW, MACHINE, VM, GuestError, VMDied, VMTimeout
+from .vm import (ARCH, BUILD, DEBUG_KERNELS, DEFAULT_KERNEL, KASAN_SHADOW, MACHINE, VM, GuestError, VMDied,
+                 VMTimeout)
 
-__all__ = ['ARCH', 'BUILD', 'BUS', 'DEFAULT_KERNEL', 'DRIVER', 'GuestError', 'KASAN_SHADOW', 'KEEPERS', 'Load',
-           'MACHINE', 'Tap', 'VM', 'VMDied', 'VMTimeout', 'bad_sectors', 'configure', 'console_problems',
-           'extents', 'fill', 'follow', 'free_memory', 'guest_test', 'load_keepers', 'mark_bad', 'memory_cost',
-           'pairings', 'pio', 'plug', 'recipe', 'start_udev', 'survived', 'try_pio']
+__all__ = ['ARCH', 'BUILD', 'BUS', 'DEBUG_KERNELS', 'DEFAULT_KERNEL', 'DRIVER', 'GuestError', 'KASAN_SHADOW',
+           'KEEPERS', 'Load', 'MACHINE', 'Tap', 'VM', 'VMDied', 'VMTimeout', 'bad_sectors', 'configure',
+           'console_problems', 'extents', 'fill', 'follow', 'free_memory', 'guest_test', 'load_keepers', 'mark_bad',
+           'memory_cost', 'pairings', 'pio', 'plug', 'recipe', 'start_udev', 'survived', 'try_pio']

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import BUILD, BUS, DEFAULT_KERNEL, Tap, guest_test
-from harness.vm import DEBUG_KERNELS
+from harness import BUILD, BUS, DEBUG_KERNELS, DEFAULT_KERNEL, Tap, guest_test
 
 KERNEL = os.environ.get('KARRAY_KERNEL') or DEFAULT_KERNEL
 UUID = '0a1b2c3d-1111-2222-3333-444455556666'
